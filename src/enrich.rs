@@ -1,0 +1,4 @@
+//! Enrich: what failed and why, what it cost, what kind of input it had.
+//!
+//! Pure: `(rules, call) -> enrichment`, no I/O and no clock. It never changes what was recorded.
+//! Knowledge (signatures, prices, limits) lives in `rules/`, not here.

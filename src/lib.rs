@@ -1,0 +1,17 @@
+//! Lapwing: an OpenTelemetry collector for LLM calls.
+//!
+//! The modules in the order the data flows; `ARCHITECTURE.md` has the whole picture.
+
+pub mod call;
+
+pub mod receive;
+
+pub mod decode;
+
+pub mod normalise;
+
+pub mod enrich;
+
+pub mod block;
+
+pub mod store;

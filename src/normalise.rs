@@ -1,0 +1,3 @@
+//! Normalise: spans and log events of any convention become [`Call`](crate::call::Call)s.
+//!
+//! After this stage no attribute name exists.

@@ -1,0 +1,1 @@
+//! Store: the schema, the batches, and ClickHouse, embedded or server.
