@@ -46,7 +46,10 @@ pub enum Refusal {
     /// The bytes will never be accepted: 400 / INVALID_ARGUMENT.
     Invalid { message: String },
     /// Try again: 503 with Retry-After / UNAVAILABLE with RetryInfo.
-    Busy { message: String, retry_after: Duration },
+    Busy {
+        message: String,
+        retry_after: Duration,
+    },
 }
 
 /// The pipeline, as the receivers see it.

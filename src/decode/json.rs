@@ -1,0 +1,1 @@
+//! OTLP/JSON, transcoded to the binary form.
