@@ -1,3 +1,23 @@
 //! Normalise: spans and log events of any convention become [`Call`](crate::call::Call)s.
 //!
-//! After this stage no attribute name exists.
+//! [`observe`] reads one span; [`fold`] puts the observations of a trace together, so that a call
+//! shown by several spans is one row and every retry is a row of its own. After this stage no
+//! attribute name exists. Pure: no I/O, no clock, no lock.
+
+pub mod attributes;
+mod conversation;
+mod events;
+mod fields;
+mod indexed;
+mod json;
+mod messages;
+mod models;
+mod observe;
+mod recognise;
+mod text;
+mod usage;
+mod vocabulary;
+
+pub use attributes::{AttributeTable, AttributeTableError};
+pub use observe::{Observation, Observer};
+pub use recognise::SpanRole;

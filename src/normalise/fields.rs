@@ -1,0 +1,215 @@
+//! The fields of one span: its attributes looked up, the best value of each field kept.
+//!
+//! Values inside JSON texts are looked for only when somebody asks and no plain attribute of a
+//! better rank answered, so that a span that is no model call costs lookups and nothing more.
+
+use bumpalo::Bump;
+
+use super::{
+    attributes::{AttributeTable, FIELD_COUNT, Field, Lookup, PathRow, Side},
+    json::Json,
+};
+use crate::decode::{Attribute, Value};
+
+/// Labels of the user's that are kept per call.
+const LABELS_MAX: usize = 64;
+
+/// What the attributes of a span say, by field. Reused from span to span.
+pub struct Fields<'t, 'a> {
+    table: &'t AttributeTable,
+    arena: &'a Bump,
+    ranks: [u8; FIELD_COUNT],
+    values: [Value<'a>; FIELD_COUNT],
+    documents: Vec<(&'t [PathRow], &'a str)>,
+    /// The pieces of message lists: list, name after the prefix, value.
+    pub indexed: Vec<(Side, &'a str, Value<'a>)>,
+    /// The user's labels.
+    pub labels: Vec<(&'a str, Value<'a>)>,
+    /// For each attribute of the span itself: is it a prompt or an answer?
+    pub content_mask: Vec<bool>,
+}
+
+/// No value yet.
+const UNSET: u8 = u8::MAX;
+
+// === impl Fields ===
+
+impl<'t, 'a> Fields<'t, 'a> {
+    pub fn new(table: &'t AttributeTable, arena: &'a Bump) -> Self {
+        Fields {
+            table,
+            arena,
+            ranks: [UNSET; FIELD_COUNT],
+            values: [Value::Empty; FIELD_COUNT],
+            documents: Vec::new(),
+            indexed: Vec::new(),
+            labels: Vec::new(),
+            content_mask: Vec::new(),
+        }
+    }
+
+    /// Forgets the last span.
+    pub fn clear(&mut self) {
+        self.ranks = [UNSET; FIELD_COUNT];
+        self.documents.clear();
+        self.indexed.clear();
+        self.labels.clear();
+        self.content_mask.clear();
+    }
+
+    pub fn arena(&self) -> &'a Bump {
+        self.arena
+    }
+
+    /// Looks every attribute up. Of several names for one field the better ranked wins; of two
+    /// values under one name the last. A blank never replaces a value.
+    pub fn read(&mut self, attributes: &'a [Attribute<'a>]) {
+        for attribute in attributes {
+            self.read_one(attribute.key, attribute.value);
+        }
+    }
+
+    /// The same for the span's own attributes, whose content is remembered by position.
+    pub fn read_span(&mut self, attributes: &'a [Attribute<'a>]) {
+        for attribute in attributes {
+            let is_content = self.read_one(attribute.key, attribute.value);
+            self.content_mask.push(is_content);
+        }
+    }
+
+    /// Looks one attribute up; true if it is a prompt or an answer.
+    pub fn read_one(&mut self, key: &'a str, value: Value<'a>) -> bool {
+        let table = self.table;
+        match table.lookup(key) {
+            Lookup::Entry(entry) => {
+                if let Some((field, rank)) = entry.field {
+                    self.offer(field, rank, value);
+                }
+                if !entry.paths.is_empty() {
+                    self.add_document(&entry.paths, value);
+                }
+                if entry
+                    .field
+                    .is_some_and(|(f, _)| matches!(f, Field::Tenant | Field::Feature))
+                    && let Some(label) = table.label(key)
+                {
+                    self.labels.push((label, value));
+                }
+                entry.is_content
+            }
+            Lookup::Indexed(side, rest) => {
+                self.indexed.push((side, rest, value));
+                true
+            }
+            Lookup::Label(label) => {
+                if self.labels.len() < LABELS_MAX && !value.is_blank() {
+                    self.labels.push((label, value));
+                }
+                false
+            }
+            Lookup::Content => true,
+            Lookup::Unknown => false,
+        }
+    }
+
+    fn offer(&mut self, field: Field, rank: u8, value: Value<'a>) {
+        let at = field as usize;
+        let (Some(have), Some(slot)) = (self.ranks.get_mut(at), self.values.get_mut(at)) else {
+            return;
+        };
+        let replaces = if value.is_blank() {
+            *have == UNSET
+        } else {
+            rank <= *have || slot.is_blank()
+        };
+        if replaces {
+            // A blank keeps the door open for any later value.
+            *have = if value.is_blank() { UNSET - 1 } else { rank };
+            *slot = value;
+        }
+    }
+
+    fn add_document(&mut self, paths: &'t [PathRow], value: Value<'a>) {
+        let text = match value {
+            Value::Str(text) => text,
+            Value::Kvlist(_) | Value::Array(_) => super::text::value_to_json(value, self.arena),
+            _ => return,
+        };
+        // A value that is a JSON *string* holding JSON is read through.
+        let text = match text.trim_start().as_bytes().first() {
+            Some(b'"') => Json::new(text).map_or("", |json| json.to_text(self.arena)),
+            _ => text,
+        };
+        if Json::container(text).is_some() {
+            self.documents.push((paths, text));
+        }
+    }
+
+    /// Was the field set by a plain attribute, blank or not?
+    pub fn has(&self, field: Field) -> bool {
+        self.ranks
+            .get(field as usize)
+            .is_some_and(|rank| *rank != UNSET)
+    }
+
+    /// The value of a field; `Empty` when nothing says it.
+    pub fn value(&self, field: Field) -> Value<'a> {
+        let plain_rank = self.ranks.get(field as usize).copied().unwrap_or(UNSET);
+        if !self.documents.is_empty()
+            && let Some(value) = self.value_inside(field, plain_rank)
+        {
+            return value;
+        }
+        self.plain(field)
+    }
+
+    /// The value of a field as a plain attribute gives it.
+    pub fn plain(&self, field: Field) -> Value<'a> {
+        match self.ranks.get(field as usize) {
+            Some(&rank) if rank != UNSET => {
+                self.values.get(field as usize).copied().unwrap_or_default()
+            }
+            _ => Value::Empty,
+        }
+    }
+
+    /// The best value inside a JSON text whose rank is better than `rank`.
+    fn value_inside(&self, field: Field, rank: u8) -> Option<Value<'a>> {
+        let mut best: Option<(u8, Value<'a>)> = None;
+        for (paths, text) in &self.documents {
+            for row in paths.iter().filter(|row| row.field == field) {
+                if row.rank >= best.map_or(rank, |(r, _)| r) {
+                    continue;
+                }
+                if let Some(found) = Json::container(text).and_then(|json| json.path(&row.path))
+                    && !found.is_null()
+                    && !found.to_text(self.arena).is_empty()
+                {
+                    best = Some((row.rank, Value::Str(found.to_text(self.arena))));
+                }
+            }
+        }
+        best.map(|(_, value)| value)
+    }
+
+    /// The field as text: strings with a JSON quoting taken off, numbers written out, the first
+    /// element of a list.
+    pub fn text(&self, field: Field) -> &'a str {
+        super::text::plain_text(self.value(field), self.arena)
+    }
+
+    /// The field as a count; negative and fractional numbers are not counts.
+    pub fn count(&self, field: Field) -> Option<u64> {
+        super::text::count(self.value(field))
+    }
+
+    /// The field as a number.
+    pub fn number(&self, field: Field) -> Option<f64> {
+        super::text::number(self.value(field))
+    }
+
+    /// The field as a yes or no.
+    pub fn boolean(&self, field: Field) -> Option<bool> {
+        super::text::boolean(self.value(field))
+    }
+}

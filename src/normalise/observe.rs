@@ -1,0 +1,365 @@
+//! Observe: one span, with the log events that belong to it, as what it says about a model call.
+//!
+//! An observation is not yet a row: several may show one call. `fold` decides that, trace by
+//! trace.
+
+use bumpalo::Bump;
+
+use super::{
+    attributes::{AttributeTable, Field, Side},
+    conversation,
+    events::{EventView, Events},
+    fields::Fields,
+    indexed, models,
+    recognise::{self, Clues, Recognised, SpanRole},
+    text::{plain_text, value_to_json},
+    usage, vocabulary,
+};
+use crate::{
+    call::{Call, Errors, Finish, Operation, ResponseFormat},
+    decode::{LogRecord, Resource, Scope, Span, StatusCode, Value},
+};
+
+/// What one span says about a model call.
+#[derive(Debug, Clone)]
+pub struct Observation<'a> {
+    pub role: SpanRole,
+    pub call: Call<'a>,
+    /// Which process sent it: twins of one call come from the same one.
+    pub process: u64,
+    /// An exception event was on the span (not only an error status).
+    pub has_exception: bool,
+    /// HTTP attempts before this one, where an HTTP client or SDK counts them.
+    pub resends: u64,
+    /// For each attribute of the span: is it a prompt or an answer?
+    pub content_mask: &'a [bool],
+}
+
+/// Reads spans into observations; reuses its scratch from span to span.
+pub struct Observer<'t, 'a> {
+    arena: &'a Bump,
+    fields: Fields<'t, 'a>,
+    process_fields: Fields<'t, 'a>,
+    process: Option<(*const u8, Process<'a>)>,
+}
+
+/// What the resource says about every call of a process.
+#[derive(Debug, Clone, Copy, Default)]
+struct Process<'a> {
+    id: u64,
+    service: &'a str,
+    service_version: &'a str,
+    environment: &'a str,
+    region: &'a str,
+    tenant: &'a str,
+    feature: &'a str,
+    schema_version: &'a str,
+}
+
+// === impl Observer ===
+
+impl<'t, 'a> Observer<'t, 'a> {
+    pub fn new(table: &'t AttributeTable, arena: &'a Bump) -> Self {
+        Observer {
+            arena,
+            fields: Fields::new(table, arena),
+            process_fields: Fields::new(table, arena),
+            process: None,
+        }
+    }
+
+    /// Reads a span; `None` for an ordinary one.
+    pub fn observe(
+        &mut self,
+        resource: &Resource<'a>,
+        scope: &Scope<'a>,
+        span: &Span<'a>,
+        logs: &[LogRecord<'a>],
+    ) -> Option<Observation<'a>> {
+        self.fields.clear();
+        self.fields.read_span(span.attributes);
+        let clues = Clues {
+            fields: &self.fields,
+            scope: scope.name,
+            span_name: span.name,
+            kind: span.kind,
+        };
+        let recognised = recognise::recognise(&clues)?;
+        let process = self.process(resource);
+        let mut events = Events::default();
+        for log in logs {
+            let view = EventView {
+                name: log.event_name,
+                time_ns: log.time_ns,
+                attributes: log.attributes,
+                body: log.body,
+            };
+            events.read(view, &mut self.fields);
+        }
+        for event in span.events {
+            let view = EventView {
+                name: event.name,
+                time_ns: event.time_ns,
+                attributes: event.attributes,
+                body: Value::Empty,
+            };
+            events.read(view, &mut self.fields);
+        }
+        let call = self.call(&process, scope, span, recognised, &events);
+        Some(Observation {
+            role: recognised.role,
+            call,
+            process: process.id,
+            has_exception: !events.exception_messages.is_empty(),
+            resends: self.fields.count(Field::ResendCount).unwrap_or(0),
+            content_mask: self.arena.alloc_slice_copy(&self.fields.content_mask),
+        })
+    }
+
+    fn process(&mut self, resource: &Resource<'a>) -> Process<'a> {
+        let key = resource.attributes.as_ptr().cast();
+        if let Some((known, process)) = self.process
+            && known == key
+        {
+            return process;
+        }
+        let fields = &mut self.process_fields;
+        fields.clear();
+        fields.read(resource.attributes);
+        let process = Process {
+            id: twox_hash::XxHash3_64::oneshot(resource.encoded),
+            service: fields.text(Field::Service),
+            service_version: fields.text(Field::ServiceVersion),
+            environment: fields.text(Field::Environment),
+            region: fields.text(Field::Region),
+            tenant: fields.text(Field::Tenant),
+            feature: fields.text(Field::Feature),
+            schema_version: fields.text(Field::SchemaVersion),
+        };
+        self.process = Some((key, process));
+        process
+    }
+
+    fn call(
+        &self,
+        process: &Process<'a>,
+        scope: &Scope<'a>,
+        span: &Span<'a>,
+        recognised: Recognised,
+        events: &Events<'a>,
+    ) -> Call<'a> {
+        let fields = &self.fields;
+        let mut call = Call {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            span_name: span.name,
+            start_ns: span.start_ns,
+            duration_ns: span.end_ns.saturating_sub(span.start_ns),
+            instrumentation: scope.name,
+            instrumentation_version: scope.version,
+            convention: recognised.convention,
+            schema_version: self.or(Field::SchemaVersion, process.schema_version),
+            operation: recognised.operation,
+            attempt: 1,
+            sample_weight: fields
+                .number(Field::SampleRate)
+                .filter(|w| *w >= 1.0)
+                .unwrap_or(1.0),
+            ..Call::default()
+        };
+        call.errors = errors(fields, span, events, self.arena);
+        if recognised.role == SpanRole::Tool {
+            return call;
+        }
+        self.who(&mut call, process);
+        self.where_to(&mut call);
+        if recognised.role == SpanRole::Http {
+            return call;
+        }
+        call.streaming = streaming(fields, events, span.name);
+        let streaming = call.streaming == Some(true);
+        call.ttft_ns = time_to_first_token(fields, scope.name, span, events, streaming);
+        call.usage = usage::read(fields, scope.name, call.provider, streaming);
+        call.reported_cost_usd = fields.number(Field::Cost).filter(|cost| *cost > 0.0);
+        self.ids(&mut call);
+        conversation::read(&mut call, fields, events);
+        self.asked(&mut call);
+        models::read(&mut call, fields, scope.name, span.name);
+        if call.provider.is_empty() {
+            call.provider = vocabulary::provider_of_model(call.request_model);
+        }
+        call
+    }
+
+    fn or(&self, field: Field, fallback: &'a str) -> &'a str {
+        match self.fields.text(field) {
+            "" => fallback,
+            text => text,
+        }
+    }
+
+    fn who(&self, call: &mut Call<'a>, process: &Process<'a>) {
+        call.service = self.or(Field::Service, process.service);
+        call.service_version = self.or(Field::ServiceVersion, process.service_version);
+        call.environment = self.or(Field::Environment, process.environment);
+        call.region = self.or(Field::Region, process.region);
+        call.tenant = self.or(Field::Tenant, process.tenant);
+        call.feature = self.or(Field::Feature, process.feature);
+        call.user_id = self.fields.text(Field::User);
+        call.session_id = self.fields.text(Field::Session);
+        let labels = self.fields.labels.iter().map(|(name, value)| {
+            let text = match value {
+                Value::Array(_) | Value::Kvlist(_) => value_to_json(*value, self.arena),
+                plain => plain_text(*plain, self.arena),
+            };
+            (*name, text)
+        });
+        let labels: Vec<_> = labels.filter(|(_, text)| !text.is_empty()).collect();
+        call.dimensions = self.arena.alloc_slice_copy(&labels);
+    }
+
+    fn where_to(&self, call: &mut Call<'a>) {
+        let fields = &self.fields;
+        let provider = vocabulary::provider(fields.text(Field::Provider));
+        call.provider = self.arena.alloc_str(&provider);
+        call.server_address = fields.text(Field::ServerAddress);
+        call.endpoint = fields.text(Field::Api);
+        if let Some(endpoint) = recognise::endpoint(fields) {
+            if call.provider.is_empty() {
+                call.provider = endpoint.provider;
+            }
+            if call.endpoint.is_empty() {
+                call.endpoint = endpoint.endpoint;
+            }
+        }
+    }
+
+    fn ids(&self, call: &mut Call<'a>) {
+        let fields = &self.fields;
+        call.response_id = fields.text(Field::ResponseId);
+        call.request_id = fields.text(Field::RequestId);
+        call.system_fingerprint = fields.text(Field::SystemFingerprint);
+        call.service_tier = fields.text(Field::ServiceTier);
+        call.lane = fields.text(Field::Lane);
+    }
+
+    fn asked(&self, call: &mut Call<'a>) {
+        let fields = &self.fields;
+        call.max_tokens = fields.count(Field::MaxTokens).filter(|n| *n > 0);
+        let format = fields.text(Field::ResponseFormat).to_ascii_lowercase();
+        let id = fields.text(Field::AiOperationId);
+        call.response_format =
+            if format.contains("json") || format == "object" || id.contains("Object") {
+                ResponseFormat::Json
+            } else if format.is_empty() {
+                ResponseFormat::Unspecified
+            } else {
+                ResponseFormat::Text
+            };
+        call.response_schema = fields.text(Field::ResponseSchema);
+        if !call.response_schema.starts_with('{') {
+            call.response_schema = "";
+        }
+        call.tool_definitions = match fields.value(Field::ToolDefinitions) {
+            Value::Str(text) => Some(super::messages::read_tools(text, self.arena)),
+            list @ (Value::Array(_) | Value::Kvlist(_)) => Some(super::messages::read_tools(
+                value_to_json(list, self.arena),
+                self.arena,
+            )),
+            _ => indexed::tools(&fields.indexed, self.arena),
+        };
+        if call.operation == Operation::Embeddings {
+            call.finish = Finish::Unknown;
+        }
+    }
+}
+
+/// Does the list side have anything?
+pub(super) fn has_indexed(fields: &Fields<'_, '_>, side: Side) -> bool {
+    fields.indexed.iter().any(|(s, ..)| *s == side)
+}
+
+fn errors<'a>(
+    fields: &Fields<'_, 'a>,
+    span: &Span<'a>,
+    events: &Events<'a>,
+    arena: &'a Bump,
+) -> Errors<'a> {
+    let error_type = fields.text(Field::ErrorType);
+    let mut messages: Vec<&'a str> = events.exception_messages.clone();
+    for text in [fields.text(Field::ErrorMessage), span.status.message] {
+        if !text.is_empty() && !messages.contains(&text) {
+            messages.push(text);
+        }
+    }
+    // google-genai and HTTP clients put the status where the type goes.
+    let status = fields
+        .count(Field::HttpStatus)
+        .or_else(|| error_type.parse().ok());
+    let exception_type = match events.exception_type {
+        "" => fields.text(Field::ExceptionType),
+        known => known,
+    };
+    let is_error = span.status.code == StatusCode::Error
+        || fields.text(Field::Level) == "ERROR"
+        || (!error_type.is_empty() && span.status.code != StatusCode::Ok);
+    Errors {
+        is_error,
+        http_status: status
+            .and_then(|n| u16::try_from(n).ok())
+            .filter(|n| (100..600).contains(n)),
+        error_type,
+        error_code: fields.text(Field::ErrorCode),
+        exception_type,
+        messages: arena.alloc_slice_copy(&messages),
+        retry_after_ms: None,
+    }
+}
+
+fn streaming(fields: &Fields<'_, '_>, events: &Events<'_>, span_name: &str) -> Option<bool> {
+    if let Some(told) = fields.boolean(Field::Streaming) {
+        return Some(told);
+    }
+    let id = fields.text(Field::AiOperationId);
+    if !id.is_empty() {
+        return Some(id.ends_with("doStream"));
+    }
+    let told = fields.has(Field::CompletionStartTime)
+        || events.first_token_ns.is_some()
+        || fields.text(Field::Api).ends_with("Stream")
+        || fields.text(Field::Url).contains("stream")
+        || fields.has(Field::TtftMilliseconds)
+        || span_name.ends_with(".stream")
+        || span_name.starts_with("streaming response");
+    told.then_some(true)
+}
+
+/// Nanoseconds from the span's start to the first token.
+fn time_to_first_token(
+    fields: &Fields<'_, '_>,
+    scope: &str,
+    span: &Span<'_>,
+    events: &Events<'_>,
+    streaming: bool,
+) -> Option<u64> {
+    // OpenLIT writes the whole duration for calls that do not stream.
+    if scope.contains("openlit") && !streaming {
+        return None;
+    }
+    let seconds = match fields.plain(Field::TtftSeconds) {
+        // Strands counts milliseconds in an integer under the same name.
+        Value::Int(milliseconds) => Some(milliseconds as f64 / 1e3),
+        _ => fields.number(Field::TtftSeconds),
+    };
+    let seconds = seconds.or_else(|| fields.number(Field::TtftMilliseconds).map(|ms| ms / 1e3));
+    if let Some(seconds) = seconds.filter(|s| (0.0..86_400.0).contains(s)) {
+        return Some((seconds * 1e9) as u64);
+    }
+    let at_ns = events.first_token_ns.or_else(|| {
+        let text = fields.text(Field::CompletionStartTime);
+        let time = text.parse::<jiff::Timestamp>().ok()?;
+        u64::try_from(time.as_nanosecond()).ok()
+    })?;
+    at_ns.checked_sub(span.start_ns).filter(|ns| *ns > 0)
+}
