@@ -1,0 +1,146 @@
+//! `Span`, with its events, links and status.
+//!
+//! A span needs a trace id and a span id. A parent id that is empty or all zero is no parent; one
+//! of another length rejects the span, because its place in the trace is not known. A link may
+//! point at nothing (OpenTelemetry allows it when the link has attributes): its ids are zero then.
+
+use super::super::wire::{Fault, Reader, What};
+use super::super::{Event, Link, Span, SpanKind, Status, StatusCode};
+use super::value::{Decoder, id, required_id};
+use super::{Item, Place};
+
+impl<'a> Item<'a> for Span<'a> {
+    const NOUN: &'static str = "span";
+    const NAME_FIELD: u32 = 5;
+
+    fn read(
+        decoder: &mut Decoder<'a>,
+        mut message: Reader<'a>,
+        place: Place,
+    ) -> Result<Self, Fault> {
+        let whole = message;
+        let mut span = Span {
+            resource: place.resource,
+            scope: place.scope,
+            encoded: message.bytes(),
+            ..Span::default()
+        };
+        let start = decoder.attributes_start();
+        let (mut has_trace, mut has_span) = (false, false);
+        while let Some(field) = message.next()? {
+            match field.number {
+                1 => {
+                    span.trace_id = required_id(field, "trace id")?;
+                    has_trace = true;
+                }
+                2 => {
+                    span.span_id = required_id(field, "span id")?;
+                    has_span = true;
+                }
+                3 => span.trace_state = decoder.text(field.bytes()?),
+                4 => span.parent_span_id = id(field, "parent span id")?,
+                5 => span.name = decoder.text(field.bytes()?),
+                6 => span.kind = SpanKind::from_wire(field.varint()?),
+                7 => span.start_ns = field.fixed64()?,
+                8 => span.end_ns = field.fixed64()?,
+                9 => decoder.attribute(field)?,
+                11 => {
+                    let event = event(decoder, field.message()?)?;
+                    decoder.events.push(event);
+                }
+                13 => {
+                    let link = link(decoder, field.message()?)?;
+                    decoder.links.push(link);
+                }
+                15 => status(decoder, field.message()?, &mut span.status)?,
+                _ => {}
+            }
+        }
+        require(whole, has_trace, "trace id", 16)?;
+        require(whole, has_span, "span id", 8)?;
+        span.attributes = decoder.attributes_end(start);
+        span.events = decoder.take_events();
+        span.links = decoder.take_links();
+        Ok(span)
+    }
+}
+
+/// Absent on the wire is the same as empty.
+fn require(whole: Reader<'_>, there: bool, id: &'static str, want: usize) -> Result<(), Fault> {
+    if there {
+        return Ok(());
+    }
+    Err(whole.fault(What::IdLength { id, len: 0, want }))
+}
+
+fn event<'a>(decoder: &mut Decoder<'a>, mut message: Reader<'a>) -> Result<Event<'a>, Fault> {
+    let mut event = Event::default();
+    let start = decoder.attributes_start();
+    while let Some(field) = message.next()? {
+        match field.number {
+            1 => event.time_ns = field.fixed64()?,
+            2 => event.name = decoder.text(field.bytes()?),
+            3 => decoder.attribute(field)?,
+            _ => {}
+        }
+    }
+    event.attributes = decoder.attributes_end(start);
+    Ok(event)
+}
+
+fn link<'a>(decoder: &mut Decoder<'a>, mut message: Reader<'a>) -> Result<Link<'a>, Fault> {
+    let mut link = Link::default();
+    let start = decoder.attributes_start();
+    while let Some(field) = message.next()? {
+        match field.number {
+            1 => link.trace_id = id(field, "a link's trace id")?.unwrap_or_default(),
+            2 => link.span_id = id(field, "a link's span id")?.unwrap_or_default(),
+            3 => link.trace_state = decoder.text(field.bytes()?),
+            4 => decoder.attribute(field)?,
+            _ => {}
+        }
+    }
+    link.attributes = decoder.attributes_end(start);
+    Ok(link)
+}
+
+fn status<'a>(
+    decoder: &mut Decoder<'a>,
+    mut message: Reader<'a>,
+    status: &mut Status<'a>,
+) -> Result<(), Fault> {
+    *status = Status::default();
+    while let Some(field) = message.next()? {
+        match field.number {
+            2 => status.message = decoder.text(field.bytes()?),
+            3 => status.code = StatusCode::from_wire(field.varint()?),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+// === impl SpanKind, StatusCode ===
+
+impl SpanKind {
+    fn from_wire(number: u64) -> Self {
+        match number {
+            1 => SpanKind::Internal,
+            2 => SpanKind::Server,
+            3 => SpanKind::Client,
+            4 => SpanKind::Producer,
+            5 => SpanKind::Consumer,
+            _ => SpanKind::Unspecified,
+        }
+    }
+}
+
+impl StatusCode {
+    fn from_wire(number: u64) -> Self {
+        match number {
+            1 => StatusCode::Ok,
+            2 => StatusCode::Error,
+            _ => StatusCode::Unset,
+        }
+    }
+}

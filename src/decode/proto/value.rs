@@ -1,0 +1,281 @@
+//! What spans and records are made of: strings, ids, values, attributes, resource and scope.
+//!
+//! Lists are collected on two scratch stacks that live as long as the request and are copied to
+//! the arena once, when their length is known: no allocation per span, none per list.
+
+use bumpalo::Bump;
+
+use super::super::wire::{Fault, Field, Reader, What};
+use super::super::{Attribute, DEPTH_MAX, Event, Link, Resource, Scope, Value};
+
+/// From this length on, SIMD validation of UTF-8 pays for its set-up.
+const SIMD_BYTES_MIN: usize = 64;
+
+/// The reading state of one request.
+pub(super) struct Decoder<'a> {
+    arena: &'a Bump,
+    /// Attributes of the lists that are still being read, the innermost last.
+    attributes: Vec<Attribute<'a>>,
+    /// Elements of the arrays that are still being read, the innermost last.
+    values: Vec<Value<'a>>,
+    pub(super) events: Vec<Event<'a>>,
+    pub(super) links: Vec<Link<'a>>,
+    /// Strings that were not UTF-8.
+    pub(super) strings_repaired: u64,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(arena: &'a Bump) -> Self {
+        Decoder {
+            arena,
+            attributes: Vec::with_capacity(64),
+            values: Vec::new(),
+            events: Vec::new(),
+            links: Vec::new(),
+            strings_repaired: 0,
+        }
+    }
+
+    /// Forgets a half-read item: nothing of it may show up in the next one.
+    #[cold]
+    pub(super) fn abandon(&mut self, strings_repaired: u64) {
+        self.attributes.clear();
+        self.values.clear();
+        self.events.clear();
+        self.links.clear();
+        self.strings_repaired = strings_repaired;
+    }
+
+    /// A string, borrowed from the body unless it has to be repaired.
+    #[inline]
+    pub(super) fn text(&mut self, bytes: &'a [u8]) -> &'a str {
+        let checked = if bytes.len() < SIMD_BYTES_MIN {
+            std::str::from_utf8(bytes).ok()
+        } else {
+            simdutf8::basic::from_utf8(bytes).ok()
+        };
+        match checked {
+            Some(text) => text,
+            None => self.repaired(bytes),
+        }
+    }
+
+    #[cold]
+    fn repaired(&mut self, bytes: &[u8]) -> &'a str {
+        self.strings_repaired = self.strings_repaired.saturating_add(1);
+        self.arena.alloc_str(&String::from_utf8_lossy(bytes))
+    }
+
+    /// A `Resource`; an absent one is an empty one.
+    pub(super) fn resource(
+        &mut self,
+        message: Option<Reader<'a>>,
+        schema_url: &'a [u8],
+    ) -> Result<Resource<'a>, Fault> {
+        let mut resource = Resource {
+            schema_url: self.text(schema_url),
+            ..Resource::default()
+        };
+        let Some(mut message) = message else {
+            return Ok(resource);
+        };
+        resource.encoded = message.bytes();
+        let start = self.attributes_start();
+        while let Some(field) = message.next()? {
+            if field.number == 1 {
+                self.attribute(field)?;
+            }
+        }
+        resource.attributes = self.attributes_end(start);
+        Ok(resource)
+    }
+
+    /// An `InstrumentationScope`; an absent one is an empty one.
+    pub(super) fn scope(
+        &mut self,
+        message: Option<Reader<'a>>,
+        schema_url: &'a [u8],
+    ) -> Result<Scope<'a>, Fault> {
+        let mut scope = Scope {
+            schema_url: self.text(schema_url),
+            ..Scope::default()
+        };
+        let Some(mut message) = message else {
+            return Ok(scope);
+        };
+        scope.encoded = message.bytes();
+        let start = self.attributes_start();
+        while let Some(field) = message.next()? {
+            match field.number {
+                1 => scope.name = self.text(field.bytes()?),
+                2 => scope.version = self.text(field.bytes()?),
+                3 => self.attribute(field)?,
+                _ => {}
+            }
+        }
+        scope.attributes = self.attributes_end(start);
+        Ok(scope)
+    }
+
+    /// Begins a list of attributes; what it answers is for [`Decoder::attributes_end`].
+    #[inline]
+    pub(super) fn attributes_start(&self) -> usize {
+        self.attributes.len()
+    }
+
+    /// One `KeyValue` of the list begun last.
+    #[inline]
+    pub(super) fn attribute(&mut self, field: Field<'a>) -> Result<(), Fault> {
+        let attribute = self.key_value(field, 0)?;
+        self.attributes.push(attribute);
+        Ok(())
+    }
+
+    /// Ends a list of attributes.
+    #[inline]
+    pub(super) fn attributes_end(&mut self, start: usize) -> &'a [Attribute<'a>] {
+        let list = self.attributes.get(start..).unwrap_or_default();
+        let list: &'a [Attribute<'a>] = if list.is_empty() {
+            &[]
+        } else {
+            self.arena.alloc_slice_copy(list)
+        };
+        self.attributes.truncate(start);
+        list
+    }
+
+    /// Moves the events of the item to the arena.
+    #[inline]
+    pub(super) fn take_events(&mut self) -> &'a [Event<'a>] {
+        if self.events.is_empty() {
+            return &[];
+        }
+        let list = self.arena.alloc_slice_copy(&self.events);
+        self.events.clear();
+        list
+    }
+
+    /// Moves the links of the item to the arena.
+    #[inline]
+    pub(super) fn take_links(&mut self) -> &'a [Link<'a>] {
+        if self.links.is_empty() {
+            return &[];
+        }
+        let list = self.arena.alloc_slice_copy(&self.links);
+        self.links.clear();
+        list
+    }
+
+    #[inline]
+    fn key_value(&mut self, field: Field<'a>, depth: usize) -> Result<Attribute<'a>, Fault> {
+        let mut message = field.message()?;
+        let mut attribute = Attribute::default();
+        while let Some(field) = message.next()? {
+            match field.number {
+                1 => attribute.key = self.text(field.bytes()?),
+                2 => attribute.value = self.value(field, depth)?,
+                _ => {}
+            }
+        }
+        Ok(attribute)
+    }
+
+    /// An `AnyValue`. The member sent last counts, as for any `oneof`.
+    #[inline]
+    pub(super) fn value(&mut self, field: Field<'a>, depth: usize) -> Result<Value<'a>, Fault> {
+        let mut message = field.message()?;
+        let mut value = Value::Empty;
+        while let Some(field) = message.next()? {
+            value = match field.number {
+                1 => Value::Str(self.text(field.bytes()?)),
+                2 => Value::Bool(field.varint()? != 0),
+                3 => Value::Int(field.varint()? as i64),
+                4 => Value::Double(f64::from_bits(field.fixed64()?)),
+                5 => Value::Array(self.array(field, depth)?),
+                6 => Value::Kvlist(self.kvlist(field, depth)?),
+                7 => Value::Bytes(field.bytes()?),
+                _ => continue,
+            };
+        }
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn array(&mut self, field: Field<'a>, depth: usize) -> Result<&'a [Value<'a>], Fault> {
+        let depth = deeper(field, depth)?;
+        let mut message = field.message()?;
+        let start = self.values.len();
+        while let Some(field) = message.next()? {
+            if field.number == 1 {
+                let value = self.value(field, depth)?;
+                self.values.push(value);
+            }
+        }
+        let list = self.values.get(start..).unwrap_or_default();
+        let list = self.arena.alloc_slice_copy(list);
+        self.values.truncate(start);
+        Ok(list)
+    }
+
+    #[inline(never)]
+    fn kvlist(&mut self, field: Field<'a>, depth: usize) -> Result<&'a [Attribute<'a>], Fault> {
+        let depth = deeper(field, depth)?;
+        let mut message = field.message()?;
+        let start = self.attributes_start();
+        while let Some(field) = message.next()? {
+            if field.number == 1 {
+                let attribute = self.key_value(field, depth)?;
+                self.attributes.push(attribute);
+            }
+        }
+        Ok(self.attributes_end(start))
+    }
+}
+
+/// The next level of nesting, if there may be one.
+fn deeper(field: Field<'_>, depth: usize) -> Result<usize, Fault> {
+    if depth >= DEPTH_MAX {
+        return Err(field.fault(What::TooDeep { max: DEPTH_MAX }));
+    }
+    Ok(depth + 1)
+}
+
+/// An id of `N` bytes; `None` when it is empty or all zero, which is how an absent one is sent.
+#[inline]
+pub(super) fn id<const N: usize>(
+    field: Field<'_>,
+    id: &'static str,
+) -> Result<Option<[u8; N]>, Fault> {
+    let bytes = field.bytes()?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    match <[u8; N]>::try_from(bytes) {
+        Ok(array) => Ok((array != [0; N]).then_some(array)),
+        Err(_) => Err(field.fault(What::IdLength {
+            id,
+            len: bytes.len(),
+            want: N,
+        })),
+    }
+}
+
+/// An id that must be there: neither empty nor all zero.
+#[inline]
+pub(super) fn required_id<const N: usize>(
+    field: Field<'_>,
+    name: &'static str,
+) -> Result<[u8; N], Fault> {
+    id(field, name)?.ok_or_else(|| {
+        let len = field.bytes().map_or(0, <[u8]>::len);
+        field.fault(if len == 0 {
+            What::IdLength {
+                id: name,
+                len,
+                want: N,
+            }
+        } else {
+            What::IdZero { id: name }
+        })
+    })
+}
