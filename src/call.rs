@@ -16,7 +16,7 @@ pub use enrichment::{Cost, CostStatus, Enrichment, Failure, Profile};
 /// One attempt of a model call as recorded: what was asked, by whom, what came back.
 ///
 /// Empty strings and `None` mean "not recorded". Times are nanoseconds since the Unix epoch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Call<'a> {
     // Which span.
     pub trace_id: [u8; 16],
@@ -168,7 +168,7 @@ pub enum Finish {
 }
 
 /// The error evidence of a call, from its span, its events, its wrapper and its HTTP child.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Errors<'a> {
     /// The span status says Error (here or on a twin).
     pub is_error: bool,
@@ -185,7 +185,7 @@ pub struct Errors<'a> {
 }
 
 /// One side of the conversation.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Content<'a> {
     /// Was this side recorded at all? Distinguishes "empty answer" from "content is off".
     pub recorded: bool,

@@ -15,3 +15,5 @@ pub mod enrich;
 pub mod block;
 
 pub mod store;
+
+pub mod cli;

@@ -1,0 +1,343 @@
+//! Fold: the observations of a trace become calls, each counted once.
+//!
+//! One model call may be shown by an SDK span, by an instrumentation's span around it, by a
+//! framework's wrapper, by an HTTP client span below it and by a second record of the stream. The
+//! innermost call span counts; the others give it what it lacks and are rows with `duplicate_of`,
+//! or no rows at all (HTTP, agents). Requests that follow a failed one of the same call are
+//! attempts: rows of their own.
+//!
+//! Pure, and a function of the set of observations: their order of arrival does not matter.
+
+mod evidence;
+mod tree;
+
+use bumpalo::Bump;
+
+use self::{
+    evidence::{adopt_errors, fill},
+    tree::Tree,
+};
+use super::{observe::Observation, recognise::SpanRole};
+use crate::call::{Call, Operation};
+
+/// Two spans' ids: a span and its parent.
+pub type Link = ([u8; 8], [u8; 8]);
+
+/// SDKs that record their own calls, in a trace of their own when nothing is active: a call of
+/// another recorder in the same process around the same time is the same call.
+pub const SDK_NATIVE: [&str; 2] = ["anthropic_sdk", "mistral_sdk"];
+
+/// Puts observations of one trace (or of twins' traces) together. `links` are the ordinary spans
+/// between them.
+pub fn fold<'a>(
+    mut observations: Vec<Observation<'a>>,
+    links: &[Link],
+    arena: &'a Bump,
+) -> Vec<Call<'a>> {
+    // One call and nothing else: by far the most common trace.
+    if let [only] = observations.as_slice()
+        && only.role == SpanRole::Call
+    {
+        return observations
+            .into_iter()
+            .map(|o| with_resends(o.call, o.resends))
+            .collect();
+    }
+    observations.sort_by_key(|o| (o.call.start_ns, o.call.span_id));
+    observations.dedup_by_key(|o| o.call.span_id);
+    let tree = Tree::new(&observations, links);
+    let mut folder = Folder {
+        arena,
+        tree,
+        attempts: Vec::new(),
+        observations,
+    };
+    folder.supplements();
+    folder.http();
+    folder.lonely();
+    folder.nested();
+    folder.same_response();
+    folder.sdk_twins();
+    folder.wrappers();
+    folder.retries();
+    folder.finish()
+}
+
+struct Folder<'a> {
+    arena: &'a Bump,
+    tree: Tree,
+    /// Sorted by start.
+    observations: Vec<Observation<'a>>,
+    /// Earlier HTTP requests of a call: attempts that no call span shows.
+    attempts: Vec<Call<'a>>,
+}
+
+fn with_resends(mut call: Call<'_>, resends: u64) -> Call<'_> {
+    call.attempt = u16::try_from(resends.saturating_add(1)).unwrap_or(u16::MAX);
+    call
+}
+
+// === impl Folder ===
+
+impl<'a> Folder<'a> {
+    fn role(&self, at: usize) -> SpanRole {
+        self.observations[at].role
+    }
+
+    fn call(&self, at: usize) -> &Call<'a> {
+        &self.observations[at].call
+    }
+
+    /// Counted call spans, by start.
+    fn counted(&self) -> Vec<usize> {
+        (0..self.observations.len())
+            .filter(|i| self.is_counted(*i))
+            .collect()
+    }
+
+    fn is_counted(&self, at: usize) -> bool {
+        self.role(at) == SpanRole::Call && self.call(at).duplicate_of.is_none()
+    }
+
+    fn with_role(&self, role: SpanRole) -> Vec<usize> {
+        (0..self.observations.len())
+            .filter(|i| self.role(*i) == role)
+            .collect()
+    }
+
+    /// Gives `primary` what `other` knows.
+    fn give(&mut self, other: usize, primary: usize) {
+        let from = self.observations[other].clone();
+        let to = &mut self.observations[primary];
+        to.has_exception |= from.has_exception;
+        to.resends = to.resends.max(from.resends);
+        fill(&mut to.call, &from.call, self.arena);
+    }
+
+    /// `other` shows the same call as `primary` does.
+    fn duplicate(&mut self, other: usize, primary: usize) {
+        self.give(other, primary);
+        self.observations[other].call.duplicate_of = Some(self.call(primary).span_id);
+    }
+
+    /// A second record of a stream belongs to the call around it, or to the last one before it
+    /// that has no answer yet.
+    fn supplements(&mut self) {
+        for at in self.with_role(SpanRole::Supplement) {
+            let around = self.tree.nearest(at, |i| self.role(i) == SpanRole::Call);
+            let target = around.or_else(|| {
+                (0..at).rev().find(|i| {
+                    let (a, b) = (self.call(*i), self.call(at));
+                    self.role(*i) == SpanRole::Call
+                        && a.request_model == b.request_model
+                        && a.instrumentation == b.instrumentation
+                        && !a.output.recorded
+                })
+            });
+            match target {
+                Some(call) => {
+                    // Only the call span knows when the answer ended.
+                    let last_ns = self.call(at).start_ns;
+                    self.duplicate(at, call);
+                    let call = &mut self.observations[call].call;
+                    call.streaming = call.streaming.or(Some(true));
+                    call.duration_ns = call.duration_ns.max(last_ns.saturating_sub(call.start_ns));
+                }
+                None => self.observations[at].role = SpanRole::Call,
+            }
+        }
+    }
+
+    /// HTTP requests below a call are its attempts: the last one is the call's own.
+    fn http(&mut self) {
+        let mut requests: Vec<(usize, usize)> = Vec::new();
+        for at in self.with_role(SpanRole::Http) {
+            match self.tree.nearest(at, |i| self.role(i) == SpanRole::Call) {
+                Some(call) => requests.push((call, at)),
+                None => self.observations[at].role = SpanRole::Call,
+            }
+        }
+        requests.sort_unstable();
+        for group in requests.chunk_by(|a, b| a.0 == b.0) {
+            let Some(((call, last), earlier)) = group.split_last().map(|(l, e)| (*l, e)) else {
+                continue;
+            };
+            let request = self.call(call).clone();
+            for (n, (_, at)) in earlier.iter().enumerate() {
+                self.attempts
+                    .push(evidence::http_attempt(&request, self.call(*at), n + 1));
+            }
+            let (status, address) = {
+                let own = self.call(last);
+                (own.errors.http_status, own.server_address)
+            };
+            let observation = &mut self.observations[call];
+            observation.resends = observation.resends.max(earlier.len() as u64);
+            let call = &mut observation.call;
+            call.errors.http_status = call.errors.http_status.or(status);
+            if call.server_address.is_empty() {
+                call.server_address = address;
+            }
+        }
+    }
+
+    /// A wrapper or agent with no call below it is all that is left of its calls.
+    fn lonely(&mut self) {
+        for role in [SpanRole::Wrapper, SpanRole::Agent] {
+            for at in self.with_role(role) {
+                let below = self.tree.below(at, &|i| {
+                    matches!(self.role(i), SpanRole::Call | SpanRole::Wrapper)
+                        || (role == SpanRole::Agent
+                            && self.role(i) == SpanRole::Agent
+                            && self.call(i).operation == Operation::InvokeAgent)
+                });
+                let speaks =
+                    role == SpanRole::Wrapper || self.call(at).operation == Operation::InvokeAgent;
+                if !below && speaks {
+                    self.observations[at].role = SpanRole::Call;
+                }
+            }
+        }
+    }
+
+    /// A call around a call is its twin, when they could be the same request.
+    fn nested(&mut self) {
+        for at in self.counted().into_iter().rev() {
+            let inner = self.counted().into_iter().rfind(|i| {
+                self.tree.nearest(*i, |up| self.is_counted(up)) == Some(at)
+                    && evidence::may_be_same(self.call(at), self.call(*i))
+            });
+            if let Some(inner) = inner {
+                self.duplicate(at, inner);
+            }
+        }
+    }
+
+    /// Spans that name the same response show the same call.
+    fn same_response(&mut self) {
+        let counted = self.counted();
+        for (n, &at) in counted.iter().enumerate() {
+            let id = self.call(at).response_id;
+            if id.is_empty() {
+                continue;
+            }
+            let first = counted[..n].iter().copied().find(|i| {
+                self.is_counted(*i)
+                    && self.call(*i).response_id == id
+                    && self.call(*i).instrumentation != self.call(at).instrumentation
+            });
+            if let Some(first) = first {
+                self.duplicate(at, first);
+            }
+        }
+    }
+
+    /// An SDK's own span and the instrumentation's span around it, each in a trace of its own.
+    fn sdk_twins(&mut self) {
+        let counted = self.counted();
+        let mut taken: Vec<usize> = Vec::new();
+        for &native in &counted {
+            if !SDK_NATIVE.contains(&self.call(native).convention) || !self.is_counted(native) {
+                continue;
+            }
+            let outer = counted.iter().copied().rfind(|&i| {
+                i != native
+                    && self.is_counted(i)
+                    && !taken.contains(&i)
+                    && !SDK_NATIVE.contains(&self.call(i).convention)
+                    && self.observations[i].process == self.observations[native].process
+                    && evidence::begins_within(self.call(native), self.call(i))
+                    && evidence::may_be_same(self.call(i), self.call(native))
+            });
+            if let Some(outer) = outer {
+                taken.push(outer);
+                self.duplicate(native, outer);
+            }
+        }
+    }
+
+    /// A wrapper repeats its last call and may know of a failure after it (an answer that did not
+    /// parse, a tool that does not exist).
+    fn wrappers(&mut self) {
+        for role in [SpanRole::Wrapper, SpanRole::Agent] {
+            for at in self.with_role(role) {
+                let last = self
+                    .counted()
+                    .into_iter()
+                    .rfind(|i| self.tree.is_below(*i, at));
+                let Some(last) = last else { continue };
+                let outer = self.observations[at].clone();
+                let inner = &mut self.observations[last].call;
+                adopt_errors(inner, &outer.call, self.arena);
+                if role == SpanRole::Wrapper {
+                    fill(inner, &outer.call, self.arena);
+                    self.observations[at].call.duplicate_of = Some(self.call(last).span_id);
+                    // A row of its own, so that whoever looks for the wrapper finds its call.
+                    self.observations[at].role = SpanRole::Call;
+                }
+            }
+        }
+    }
+
+    /// Calls under one parent that follow a failed one with the same request are its retries.
+    fn retries(&mut self) {
+        for n in 0..self.observations.len() {
+            let own = with_resends(self.call(n).clone(), self.observations[n].resends).attempt;
+            self.observations[n].call.attempt = own;
+        }
+        let counted = self.counted();
+        for (n, &at) in counted.iter().enumerate() {
+            let before = counted[..n].iter().copied().rfind(|i| {
+                self.tree.same_parent(*i, at)
+                    && self.call(*i).errors.is_error
+                    && evidence::same_request(self.call(*i), self.call(at))
+            });
+            let Some(before) = before else { continue };
+            let earlier = self.call(before).clone();
+            let observation = &mut self.observations[at];
+            observation.call.attempt = observation.call.attempt.saturating_add(earlier.attempt);
+            // openinference-vercel marks the attempt that succeeded with the error of the last one.
+            let copied = observation.call.errors.messages == earlier.errors.messages
+                && !observation.has_exception
+                && earlier.errors.is_error
+                && evidence::answered(&observation.call);
+            if copied {
+                observation.call.errors = Default::default();
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<Call<'a>> {
+        let rows = self.observations.into_iter().filter(|o| {
+            o.role == SpanRole::Call
+                || (o.role == SpanRole::Supplement && o.call.duplicate_of.is_some())
+        });
+        let mut calls: Vec<Call<'a>> = rows.map(|o| o.call).collect();
+        calls.extend(self.attempts);
+        resolve_chains(&mut calls);
+        calls
+    }
+}
+
+/// A duplicate of a duplicate is a duplicate of the row that counts.
+fn resolve_chains(calls: &mut [Call<'_>]) {
+    let next: Vec<([u8; 8], Option<[u8; 8]>)> =
+        calls.iter().map(|c| (c.span_id, c.duplicate_of)).collect();
+    for call in calls {
+        // Chains are as long as the nesting of recorders: a few.
+        for _ in 0..8 {
+            let of = call.duplicate_of;
+            let further = next
+                .iter()
+                .find(|(id, _)| Some(*id) == of)
+                .and_then(|(_, next)| *next);
+            match further {
+                Some(further) => call.duplicate_of = Some(further),
+                None => break,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

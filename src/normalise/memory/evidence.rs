@@ -1,0 +1,154 @@
+//! The evidence of one group: encoded spans and log events, and how they become calls again.
+
+use bumpalo::Bump;
+
+use crate::{
+    call::Call,
+    decode::{self, LogRecord, Logs, Traces},
+    normalise::{
+        attributes::AttributeTable,
+        fold::{Link, fold},
+        observe::Observer,
+    },
+};
+
+/// Ordinary spans whose parent is remembered, of one group.
+const LINKS_MAX: usize = 4096;
+
+/// OTLP requests made of the pieces that matter, as bytes.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// An `ExportTraceServiceRequest`.
+    spans: Vec<u8>,
+    /// An `ExportLogsServiceRequest`.
+    logs: Vec<u8>,
+    links: Vec<Link>,
+    span_ids: Vec<[u8; 8]>,
+}
+
+// === impl Evidence ===
+
+impl Evidence {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        // Capacity doubles as it grows; what it holds is what the budget is about.
+        self.spans.len() + self.logs.len() + 16 * self.links.len() + 8 * self.span_ids.len() + 256
+    }
+
+    /// Adds one span of a request: whole, or only its place in the tree. A span that is known is
+    /// not added again (exporters resend what was not acknowledged).
+    pub fn add_span(&mut self, request: &Traces<'_>, at: usize, whole: bool) {
+        let Some(span) = request.spans.get(at) else {
+            return;
+        };
+        if let Some(parent) = span.parent_span_id
+            && self.links.len() < LINKS_MAX
+            && !whole
+        {
+            self.links.push((span.span_id, parent));
+        }
+        if !whole || self.span_ids.contains(&span.span_id) {
+            return;
+        }
+        self.span_ids.push(span.span_id);
+        let resource = request
+            .resources
+            .get(span.resource as usize)
+            .map_or(&[][..], |r| r.encoded);
+        let scope = request
+            .scopes
+            .get(span.scope as usize)
+            .map_or(&[][..], |s| s.encoded);
+        append(&mut self.spans, resource, scope, span.encoded);
+    }
+
+    /// Adds one log event of a request.
+    pub fn add_log(&mut self, request: &Logs<'_>, at: usize) {
+        let Some(record) = request.records.get(at) else {
+            return;
+        };
+        let resource = request
+            .resources
+            .get(record.resource as usize)
+            .map_or(&[][..], |r| r.encoded);
+        let scope = request
+            .scopes
+            .get(record.scope as usize)
+            .map_or(&[][..], |s| s.encoded);
+        append(&mut self.logs, resource, scope, record.encoded);
+    }
+
+    /// Takes another group's evidence over.
+    pub fn absorb(&mut self, other: Evidence) {
+        self.spans.extend_from_slice(&other.spans);
+        self.logs.extend_from_slice(&other.logs);
+        self.links.extend(other.links);
+        self.span_ids.extend(other.span_ids);
+    }
+
+    /// The calls that this evidence shows.
+    pub fn calls<'a>(&self, table: &AttributeTable, arena: &'a Bump) -> Vec<Call<'a>> {
+        // The evidence may move before the calls are written: they borrow from a copy.
+        let spans: &'a [u8] = arena.alloc_slice_copy(&self.spans);
+        let logs: &'a [u8] = arena.alloc_slice_copy(&self.logs);
+        // Both were written by `append` from messages that had been decoded once.
+        let (Ok(traces), Ok(logs)) = (decode::traces(spans, arena), decode::logs(logs, arena))
+        else {
+            return Vec::new();
+        };
+        let mut observer = Observer::new(table, arena);
+        let mut observations = Vec::with_capacity(traces.spans.len());
+        for span in &traces.spans {
+            let own: Vec<LogRecord<'a>> = logs
+                .records
+                .iter()
+                .filter(|r| r.span_id == Some(span.span_id))
+                .copied()
+                .collect();
+            let resource = traces.resources.get(span.resource as usize);
+            let scope = traces.scopes.get(span.scope as usize);
+            if let (Some(resource), Some(scope)) = (resource, scope) {
+                observations.extend(observer.observe(resource, scope, span, &own));
+            }
+        }
+        fold(observations, &self.links, arena)
+    }
+}
+
+/// Appends a message of one resource with one scope with one record. Traces and logs have the
+/// same field numbers: request {1: resource group {1: resource, 2: scope group {1: scope, 2: record}}}.
+fn append(out: &mut Vec<u8>, resource: &[u8], scope: &[u8], record: &[u8]) {
+    let scope_group = field_len(scope) + field_len(record);
+    let resource_group = field_len(resource) + 1 + varint_len(scope_group) + scope_group;
+    out.reserve(resource_group + 8);
+    put_head(out, 1, resource_group);
+    put_field(out, 1, resource);
+    put_head(out, 2, scope_group);
+    put_field(out, 1, scope);
+    put_field(out, 2, record);
+}
+
+fn field_len(bytes: &[u8]) -> usize {
+    1 + varint_len(bytes.len()) + bytes.len()
+}
+
+fn varint_len(number: usize) -> usize {
+    let bits = usize::BITS - number.leading_zeros();
+    bits.max(1).div_ceil(7) as usize
+}
+
+/// A tag of wire type 2 and a length.
+fn put_head(out: &mut Vec<u8>, field: u8, len: usize) {
+    out.push(field << 3 | 2);
+    let mut rest = len;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn put_field(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    put_head(out, field, bytes.len());
+    out.extend_from_slice(bytes);
+}
