@@ -116,6 +116,11 @@ impl<'a> Folder<'a> {
 
     /// `other` shows the same call as `primary` does.
     fn duplicate(&mut self, other: usize, primary: usize) {
+        let wire = self.call(other).usage;
+        if SDK_NATIVE.contains(&self.call(other).convention) && wire.output_tokens.is_some() {
+            // The SDK read the counts from the wire; recorders around it add streams up.
+            self.observations[primary].call.usage = wire;
+        }
         self.give(other, primary);
         self.observations[other].call.duplicate_of = Some(self.call(primary).span_id);
     }

@@ -153,7 +153,7 @@ impl Memory {
             batch.add(span.trace_id, at, relevant);
         }
         let relevant: Vec<&Observation<'a>> = observed.spans.iter().flatten().collect();
-        for (a, b) in self.twins.pairs(&relevant, now_ns) {
+        for (a, b) in self.twins.pairs(&relevant) {
             batch.join(a, b);
         }
         let mut changes = Changes::default();

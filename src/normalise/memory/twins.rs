@@ -1,8 +1,9 @@
 //! Twins: calls that two recorders show in two traces.
 //!
 //! An SDK that records its own calls starts a trace of its own when the instrumentation around it
-//! does not make its span current. Such a pair is found by process and time; `fold` has the last
-//! word on whether the two are one call.
+//! does not make its span current; Logfire's record of a finished stream starts one when nothing
+//! is active any more. Such pairs are found by process and time; `fold` has the last word on
+//! whether the two are one call.
 
 use std::collections::VecDeque;
 
@@ -14,6 +15,8 @@ const CALLS_MAX: usize = 512;
 const PROVIDERS: [&str; 2] = ["anthropic", "mistral_ai"];
 /// Recorders start and end a little apart.
 const SLACK_NS: u64 = 2_000_000;
+/// A stream is recorded when it has ended, at most this long after its request.
+const STREAM_MAX_NS: u64 = 900_000_000_000;
 
 /// Recent calls that may yet meet their twin.
 #[derive(Debug, Default)]
@@ -21,13 +24,25 @@ pub struct Twins {
     recent: VecDeque<Candidate>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An SDK's own record.
+    Native,
+    /// An instrumentation's record of a call whose SDK may have one of its own.
+    Outer,
+    /// An instrumentation's record of a request whose stream is recorded apart.
+    Request,
+    /// The record of a stream.
+    Stream,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
+    kind: Kind,
     trace_id: [u8; 16],
     process: u64,
     start_ns: u64,
     end_ns: u64,
-    native: bool,
     taken: bool,
 }
 
@@ -35,59 +50,76 @@ struct Candidate {
 
 impl Twins {
     /// Pairs of traces that belong together, of these observations and earlier ones.
-    pub fn pairs(
-        &mut self,
-        observations: &[&Observation<'_>],
-        _now_ns: u64,
-    ) -> Vec<([u8; 16], [u8; 16])> {
+    pub fn pairs(&mut self, observations: &[&Observation<'_>]) -> Vec<([u8; 16], [u8; 16])> {
         let mut pairs = Vec::new();
         for observation in observations {
-            let call = &observation.call;
-            let may_have_twin =
-                observation.role == SpanRole::Call && PROVIDERS.contains(&call.provider);
-            if !may_have_twin {
-                continue;
+            for mut own in candidates(observation) {
+                let partner = self
+                    .recent
+                    .iter_mut()
+                    .filter(|c| !c.taken && own.pairs_with(c))
+                    .min_by_key(|c| c.start_ns.abs_diff(own.start_ns));
+                if let Some(partner) = partner {
+                    partner.taken = true;
+                    own.taken = true;
+                    pairs.push((partner.trace_id, own.trace_id));
+                }
+                if self.recent.len() >= CALLS_MAX {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back(own);
             }
-            let mut own = Candidate {
-                trace_id: call.trace_id,
-                process: observation.process,
-                start_ns: call.start_ns,
-                end_ns: call.start_ns.saturating_add(call.duration_ns),
-                native: SDK_NATIVE.contains(&call.convention),
-                taken: false,
-            };
-            let partner = self
-                .recent
-                .iter_mut()
-                .filter(|c| !c.taken && own.pairs_with(c))
-                .min_by_key(|c| c.start_ns.abs_diff(own.start_ns));
-            if let Some(partner) = partner {
-                partner.taken = true;
-                own.taken = true;
-                pairs.push((partner.trace_id, own.trace_id));
-            }
-            if self.recent.len() >= CALLS_MAX {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(own);
         }
         pairs
     }
+}
+
+/// What a span may be the twin of; for almost all spans, nothing.
+fn candidates(observation: &Observation<'_>) -> impl Iterator<Item = Candidate> {
+    let call = &observation.call;
+    let is_call = observation.role == SpanRole::Call;
+    let two_recorders = is_call && PROVIDERS.contains(&call.provider);
+    let native = SDK_NATIVE.contains(&call.convention);
+    let logfire = call.convention == "logfire";
+    let kinds = [
+        (two_recorders && native, Kind::Native),
+        (two_recorders && !native, Kind::Outer),
+        (logfire && is_call && !call.output.recorded && !call.errors.is_error, Kind::Request),
+        (logfire && observation.role == SpanRole::Supplement, Kind::Stream),
+    ];
+    let candidate = Candidate {
+        kind: Kind::Native,
+        trace_id: call.trace_id,
+        process: observation.process,
+        start_ns: call.start_ns,
+        end_ns: call.start_ns.saturating_add(call.duration_ns),
+        taken: false,
+    };
+    kinds.into_iter().filter(|(is, _)| *is).map(move |(_, kind)| Candidate { kind, ..candidate })
 }
 
 // === impl Candidate ===
 
 impl Candidate {
     fn pairs_with(&self, other: &Candidate) -> bool {
-        let (native, outer) = if self.native {
-            (self, other)
-        } else {
-            (other, self)
-        };
-        self.native != other.native
-            && self.trace_id != other.trace_id
-            && self.process == other.process
-            && native.start_ns.saturating_add(SLACK_NS) >= outer.start_ns
-            && native.start_ns <= outer.end_ns.saturating_add(SLACK_NS)
+        if self.trace_id == other.trace_id || self.process != other.process {
+            return false;
+        }
+        match (self.kind, other.kind) {
+            (Kind::Native, Kind::Outer) => self.begins_within(other),
+            (Kind::Outer, Kind::Native) => other.begins_within(self),
+            (Kind::Stream, Kind::Request) => self.follows(other),
+            (Kind::Request, Kind::Stream) => other.follows(self),
+            _ => false,
+        }
+    }
+
+    fn begins_within(&self, outer: &Candidate) -> bool {
+        self.start_ns.saturating_add(SLACK_NS) >= outer.start_ns
+            && self.start_ns <= outer.end_ns.saturating_add(SLACK_NS)
+    }
+
+    fn follows(&self, request: &Candidate) -> bool {
+        self.start_ns >= request.start_ns && self.start_ns - request.start_ns <= STREAM_MAX_NS
     }
 }
