@@ -316,10 +316,12 @@ mod tests {
                 .find(|s| s.contains(&head))
                 .expect("a table");
             for (column, _) in table.columns() {
-                let nested = column.split_once('.');
-                let (outer, name) = nested.unwrap_or(("", column));
-                let body = create.split(outer).nth(usize::from(nested.is_some()));
-                let found = body.is_some_and(|body| body.contains(&format!("    {name} ")));
+                let (before, name) = match column.split_once('.') {
+                    Some((outer, name)) => (format!("    {outer} Nested ("), name),
+                    None => (" (".to_owned(), *column),
+                };
+                let body = create.split_once(&before).map_or("", |(_, body)| body);
+                let found = body.contains(&format!("    {name} "));
                 assert!(found, "{column} of {}", table.name());
             }
         }
