@@ -1,0 +1,105 @@
+-- Model calls as signed versions. A version is taken back by a row of sign -1 with the same key,
+-- version and measures (but no content); the next version is a new row of sign 1.
+-- The sorting key holds only what can never change for a call.
+-- Money is Decimal, because a row taken back must leave exactly 0 in a sum.
+-- NULL is "not known", which is not 0.
+CREATE TABLE IF NOT EXISTS {database}.llm_call_versions{on_cluster} (
+    timestamp DateTime64(9) CODEC(Delta(8), ZSTD(1)),
+    duration_ns UInt64 CODEC(T64, ZSTD(1)),
+    ttft_ns Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    trace_id String CODEC(ZSTD(1)),
+    span_id String CODEC(ZSTD(1)),
+    parent_span_id String CODEC(ZSTD(1)),
+    span_name LowCardinality(String) CODEC(ZSTD(1)),
+    duplicate_of String CODEC(ZSTD(1)),
+    tenant LowCardinality(String) CODEC(ZSTD(1)),
+    service LowCardinality(String) CODEC(ZSTD(1)),
+    service_version LowCardinality(String) CODEC(ZSTD(1)),
+    environment LowCardinality(String) CODEC(ZSTD(1)),
+    region LowCardinality(String) CODEC(ZSTD(1)),
+    feature LowCardinality(String) CODEC(ZSTD(1)),
+    user_id String CODEC(ZSTD(1)),
+    session_id String CODEC(ZSTD(1)),
+    schema_version LowCardinality(String) CODEC(ZSTD(1)),
+    dimensions Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    instrumentation LowCardinality(String) CODEC(ZSTD(1)),
+    instrumentation_version LowCardinality(String) CODEC(ZSTD(1)),
+    convention LowCardinality(String) CODEC(ZSTD(1)),
+    operation LowCardinality(String) CODEC(ZSTD(1)),
+    endpoint LowCardinality(String) CODEC(ZSTD(1)),
+    lane LowCardinality(String) CODEC(ZSTD(1)),
+    provider LowCardinality(String) CODEC(ZSTD(1)),
+    server_address LowCardinality(String) CODEC(ZSTD(1)),
+    request_model LowCardinality(String) CODEC(ZSTD(1)),
+    response_model LowCardinality(String) CODEC(ZSTD(1)),
+    system_fingerprint LowCardinality(String) CODEC(ZSTD(1)),
+    service_tier LowCardinality(String) CODEC(ZSTD(1)),
+    response_id String CODEC(ZSTD(1)),
+    request_id String CODEC(ZSTD(1)),
+    streaming Nullable(Bool) CODEC(ZSTD(1)),
+    stream_outcome LowCardinality(String) CODEC(ZSTD(1)),
+    failure_class LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'empty: the call was good',
+    failure_phase LowCardinality(String) CODEC(ZSTD(1)),
+    fault_domain LowCardinality(String) CODEC(ZSTD(1)),
+    retry_advice LowCardinality(String) CODEC(ZSTD(1)),
+    class_evidence String CODEC(ZSTD(1)),
+    http_status Nullable(UInt16) CODEC(ZSTD(1)),
+    error_type LowCardinality(String) CODEC(ZSTD(1)),
+    error_code LowCardinality(String) CODEC(ZSTD(1)),
+    error_message String CODEC(ZSTD(1)),
+    retry_after_ms Nullable(UInt64) CODEC(ZSTD(1)),
+    attempt UInt16 CODEC(ZSTD(1)),
+    input_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)) COMMENT 'cached ones included',
+    output_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)) COMMENT 'reasoning included',
+    cache_read_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    cache_write_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    reasoning_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    tokens_source LowCardinality(String) CODEC(ZSTD(1)),
+    cost_usd Nullable(Decimal(18, 12)) CODEC(ZSTD(1)) COMMENT 'NULL: not known; see cost_status',
+    cost_input_usd Nullable(Decimal(18, 12)) CODEC(ZSTD(1)),
+    cost_output_usd Nullable(Decimal(18, 12)) CODEC(ZSTD(1)),
+    cost_status LowCardinality(String) CODEC(ZSTD(1)),
+    price_id LowCardinality(String) CODEC(ZSTD(1)),
+    finish_reason LowCardinality(String) CODEC(ZSTD(1)),
+    max_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)),
+    message_count UInt32 CODEC(T64, ZSTD(1)),
+    input_chars UInt32 CODEC(T64, ZSTD(1)),
+    input_words UInt32 CODEC(T64, ZSTD(1)),
+    user_chars UInt32 CODEC(T64, ZSTD(1)),
+    system_prompt_hash UInt64 CODEC(ZSTD(1)),
+    prompt_hash UInt64 CODEC(ZSTD(1)),
+    has_code Bool CODEC(ZSTD(1)),
+    language LowCardinality(String) CODEC(ZSTD(1)),
+    context_documents UInt16 CODEC(ZSTD(1)),
+    input_flags Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    output_chars UInt32 CODEC(T64, ZSTD(1)),
+    output_flags Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    tool_names Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    tool_flags Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    input_content String CODEC(ZSTD(3)) TTL toDateTime(timestamp) + toIntervalDay({content_days}),
+    output_content String CODEC(ZSTD(3)) TTL toDateTime(timestamp) + toIntervalDay({content_days}),
+    sample_weight Float64 CODEC(ZSTD(1)),
+    sign Int8 CODEC(ZSTD(1)),
+    version UInt32 CODEC(ZSTD(1)),
+    INDEX idx_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_request_id request_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_session_id session_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_user_id user_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_tenant tenant TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_failure_class failure_class TYPE set(100) GRANULARITY 1,
+    INDEX idx_request_model request_model TYPE set(100) GRANULARITY 1,
+    INDEX idx_response_model response_model TYPE set(100) GRANULARITY 1
+)
+ENGINE = {engine}VersionedCollapsingMergeTree(sign, version)
+PARTITION BY toDate(timestamp)
+PRIMARY KEY (service, timestamp)
+ORDER BY (service, timestamp, trace_id, span_id)
+TTL toDateTime(timestamp) + toIntervalDay({calls_days})
+SETTINGS index_granularity = 8192, {settings};
+
+-- One row per call: its newest version. All versions of a call are in one partition, because the
+-- timestamp is part of the key.
+CREATE VIEW IF NOT EXISTS {database}.llm_calls{on_cluster} AS
+SELECT * EXCEPT (sign, version)
+FROM {database}.llm_call_versions FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 1;
