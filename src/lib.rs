@@ -16,4 +16,6 @@ pub mod block;
 
 pub mod store;
 
+pub mod pipeline;
+
 pub mod cli;

@@ -50,7 +50,10 @@ pub fn run(
     rules: &Rules,
     out: &mut dyn Write,
 ) -> Result<(), EnrichError> {
-    let limits = MemoryLimits { bytes_max: usize::MAX, age_max_ns: u64::MAX };
+    let limits = MemoryLimits {
+        bytes_max: usize::MAX,
+        age_max_ns: u64::MAX,
+    };
     let mut memory = Memory::new(limits);
     let mut rows = Rows::default();
     for path in files {
@@ -70,10 +73,15 @@ pub fn run(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, EnrichError> {
-    let failed = |source| EnrichError::Read { path: path.to_owned(), source };
+    let failed = |source| EnrichError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(FILE_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut inflated = Vec::new();
         flate2::read::MultiGzDecoder::new(&bytes[..])
@@ -92,9 +100,14 @@ fn bodies(path: &Path, body: &[u8]) -> Result<Vec<Body>, EnrichError> {
     if first != Some(&b'{') {
         return Ok(vec![Body::Unknown(body.to_vec())]);
     }
-    let not_otlp = |problem: String| EnrichError::NotOtlp { path: path.to_owned(), problem };
+    let not_otlp = |problem: String| EnrichError::NotOtlp {
+        path: path.to_owned(),
+        problem,
+    };
     let mut out = Vec::new();
-    for document in serde_json::Deserializer::from_slice(text).into_iter::<&serde_json::value::RawValue>() {
+    for document in
+        serde_json::Deserializer::from_slice(text).into_iter::<&serde_json::value::RawValue>()
+    {
         let document = document.map_err(|e| not_otlp(e.to_string()))?.get();
         let is_logs = document.contains("\"resourceLogs\"");
         let body = if is_logs {
@@ -126,7 +139,8 @@ fn take_in<'a>(
     let logs = decode::logs(bytes, arena);
     let spans = traces.as_ref().map_or(0, |t| t.spans.len());
     let records = logs.as_ref().map_or(0, |l| l.records.len());
-    let as_logs = matches!(body, Body::Logs(_)) || (matches!(body, Body::Unknown(_)) && records > spans);
+    let as_logs =
+        matches!(body, Body::Logs(_)) || (matches!(body, Body::Unknown(_)) && records > spans);
     let malformed = |e: decode::Malformed| EnrichError::NotOtlp {
         path: path.to_owned(),
         problem: e.to_string(),
@@ -170,8 +184,11 @@ fn row(call: &Call<'_>, found: &Enrichment) -> Map<String, Value> {
     let failure = found.failure.as_ref();
     let profile = &found.profile;
     let text = |get: &dyn Fn(&crate::call::Failure) -> String| failure.map(get).unwrap_or_default();
-    let dimensions: Map<String, Value> =
-        call.dimensions.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+    let dimensions: Map<String, Value> = call
+        .dimensions
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), json!(v)))
+        .collect();
     let who = json!({
         "timestamp": call.start_ns, "duration_ns": call.duration_ns, "ttft_ns": call.ttft_ns,
         "trace_id": hex(&call.trace_id), "span_id": hex(&call.span_id),
@@ -229,7 +246,13 @@ fn row(call: &Call<'_>, found: &Enrichment) -> Map<String, Value> {
     });
     [who, answer, verdict, measured]
         .into_iter()
-        .filter_map(|v| if let Value::Object(map) = v { Some(map) } else { None })
+        .filter_map(|v| {
+            if let Value::Object(map) = v {
+                Some(map)
+            } else {
+                None
+            }
+        })
         .flatten()
         .collect()
 }

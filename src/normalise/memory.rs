@@ -58,6 +58,8 @@ pub struct Changes<'a> {
     pub rows: Vec<Change<'a>>,
     /// Traces whose state now says that these rows were written.
     pub traces: Vec<[u8; 16]>,
+    /// Those of them that have rows: their log events' content is in a call.
+    pub with_rows: Vec<[u8; 16]>,
 }
 
 /// The recent traces.
@@ -216,6 +218,9 @@ impl Memory {
             let new = group.evidence.calls(table, arena);
             group.change(old, new, &mut changes);
             changes.traces.push(*trace);
+            if !group.rows.is_empty() {
+                changes.with_rows.push(*trace);
+            }
         }
         self.evict(now_ns);
         changes

@@ -84,8 +84,14 @@ fn candidates(observation: &Observation<'_>) -> impl Iterator<Item = Candidate> 
     let kinds = [
         (two_recorders && native, Kind::Native),
         (two_recorders && !native, Kind::Outer),
-        (logfire && is_call && !call.output.recorded && !call.errors.is_error, Kind::Request),
-        (logfire && observation.role == SpanRole::Supplement, Kind::Stream),
+        (
+            logfire && is_call && !call.output.recorded && !call.errors.is_error,
+            Kind::Request,
+        ),
+        (
+            logfire && observation.role == SpanRole::Supplement,
+            Kind::Stream,
+        ),
     ];
     let candidate = Candidate {
         kind: Kind::Native,
@@ -95,7 +101,10 @@ fn candidates(observation: &Observation<'_>) -> impl Iterator<Item = Candidate> 
         end_ns: call.start_ns.saturating_add(call.duration_ns),
         taken: false,
     };
-    kinds.into_iter().filter(|(is, _)| *is).map(move |(_, kind)| Candidate { kind, ..candidate })
+    kinds
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(move |(_, kind)| Candidate { kind, ..candidate })
 }
 
 // === impl Candidate ===

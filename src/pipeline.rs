@@ -1,0 +1,203 @@
+//! Pipeline: the only place that wires the stages.
+//!
+//! A request is worked through on the thread that received it, from bytes to rows, and its rows
+//! are appended to the builder of a lane. Every few milliseconds a lane's rows become blocks (one
+//! group commit), the blocks are made durable, and everybody who put rows into them is answered.
+//! Who makes blocks durable is the [`Durable`] behind the lanes: the store today, a journal before
+//! it later.
+//!
+//! Invariants: a request is answered with success only after its blocks are durable; when they
+//! could not be made durable the memory forgets its traces, so that the client's next try is
+//! worked out anew.
+
+mod lane;
+mod work;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use self::lane::Lane;
+pub use self::work::ContentPolicy;
+use crate::{
+    block::{Block, Compression},
+    enrich::Rules,
+    normalise::{
+        AttributeTable,
+        memory::{Memory, MemoryLimits},
+    },
+    receive::{Ingest, Payload, Receipt, Refusal},
+};
+
+/// Makes blocks durable: returns when they are, or says that they are not.
+pub trait Durable: Send + Sync + 'static {
+    /// All or nothing is not promised: after an error some blocks may be durable.
+    fn commit(&self, blocks: Vec<Block>) -> impl Future<Output = Result<(), NotDurable>> + Send;
+}
+
+/// Blocks could not be made durable now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotDurable {
+    /// For the operator's log.
+    pub reason: String,
+    /// When a client may try again.
+    pub retry_after: Duration,
+}
+
+/// What the pipeline is made of.
+#[derive(Debug, Clone)]
+pub struct PipelineOptions {
+    pub memory: MemoryLimits,
+    pub content: ContentPolicy,
+    pub compression: Compression,
+    /// Rows of this long are committed together.
+    pub group_delay: Duration,
+    /// A lane with this many bytes is committed at once.
+    pub group_bytes_max: usize,
+    /// Lanes; one per core keeps threads out of each other's way.
+    pub lanes: usize,
+}
+
+/// Knowledge that can be replaced while running.
+#[derive(Clone)]
+pub struct Knowledge {
+    pub attributes: Arc<AttributeTable>,
+    pub rules: Arc<Rules>,
+}
+
+/// The stages from bytes to durable blocks.
+pub struct Pipeline<D> {
+    knowledge: tokio::sync::watch::Receiver<Knowledge>,
+    memory: Mutex<Memory>,
+    lanes: Vec<Arc<Lane>>,
+    next_lane: AtomicUsize,
+    options: PipelineOptions,
+    durable: Arc<D>,
+    pub stats: PipelineStats,
+}
+
+/// What went through, since the start.
+#[derive(Debug, Default)]
+pub struct PipelineStats {
+    pub spans: std::sync::atomic::AtomicU64,
+    pub log_records: std::sync::atomic::AtomicU64,
+    pub metric_points_rejected: std::sync::atomic::AtomicU64,
+    pub rejected: std::sync::atomic::AtomicU64,
+    pub strings_repaired: std::sync::atomic::AtomicU64,
+    pub calls: std::sync::atomic::AtomicU64,
+    pub corrections: std::sync::atomic::AtomicU64,
+    pub not_durable: std::sync::atomic::AtomicU64,
+}
+
+// === impl PipelineOptions ===
+
+impl Default for PipelineOptions {
+    fn default() -> Self {
+        PipelineOptions {
+            memory: MemoryLimits::default(),
+            content: ContentPolicy::default(),
+            compression: Compression::default(),
+            group_delay: Duration::from_millis(3),
+            group_bytes_max: 8 << 20,
+            lanes: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(16),
+        }
+    }
+}
+
+// === impl Pipeline ===
+
+impl<D: Durable> Pipeline<D> {
+    /// Starts the lanes' committers on the current runtime.
+    pub fn start(
+        knowledge: tokio::sync::watch::Receiver<Knowledge>,
+        durable: Arc<D>,
+        options: PipelineOptions,
+    ) -> Arc<Pipeline<D>> {
+        let lanes = (0..options.lanes.max(1)).map(|_| Arc::new(Lane::new(options.compression)));
+        let pipeline = Arc::new(Pipeline {
+            knowledge,
+            memory: Mutex::new(Memory::new(options.memory)),
+            lanes: lanes.collect(),
+            next_lane: AtomicUsize::new(0),
+            options,
+            durable,
+            stats: PipelineStats::default(),
+        });
+        for lane in &pipeline.lanes {
+            tokio::spawn(lane::commit_groups(
+                Arc::downgrade(&pipeline),
+                Arc::clone(lane),
+                pipeline.options.clone(),
+            ));
+        }
+        pipeline
+    }
+
+    /// Bytes of evidence that the memory of recent traces holds.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory().bytes()
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        // A panic elsewhere must not stop the intake: the memory is only ever a help.
+        self.memory
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn lane(&self) -> Option<&Arc<Lane>> {
+        let next = self.next_lane.fetch_add(1, Ordering::Relaxed);
+        self.lanes.get(next % self.lanes.len().max(1))
+    }
+}
+
+impl<D: Durable> Ingest for Pipeline<D> {
+    async fn ingest(&self, payload: Payload) -> Result<Receipt, Refusal> {
+        let work = || self.work_through(&payload, now_ns());
+        // A large request keeps its thread busy for long: let the runtime move others away.
+        let (receipt, ticket) = match payload.body.len() {
+            0..=LARGE_BODY_BYTES => work()?,
+            _ => tokio::task::block_in_place(work)?,
+        };
+        let Some(ticket) = ticket else {
+            return Ok(receipt);
+        };
+        match ticket.await {
+            Ok(Ok(())) => Ok(receipt),
+            Ok(Err(error)) => Err(busy(&error)),
+            Err(_) => Err(busy(&NotDurable {
+                reason: "shutting down".to_owned(),
+                retry_after: Duration::from_secs(1),
+            })),
+        }
+    }
+}
+
+/// Bodies above this are worked through outside of the runtime's schedule.
+const LARGE_BODY_BYTES: usize = 1 << 20;
+
+fn busy(error: &NotDurable) -> Refusal {
+    Refusal::Busy {
+        // The operator's reason stays in the log; the client can only wait.
+        message: "storage is not accepting data now, try again".to_owned(),
+        retry_after: error.retry_after,
+    }
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
