@@ -14,6 +14,9 @@ mod proto;
 mod view;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use view::{
     Attribute, Event, Link, LogRecord, Logs, Rejected, Resource, Scope, Span, SpanKind, Status,
     StatusCode, Traces, Value,

@@ -28,6 +28,15 @@ pub(super) struct Field<'a> {
     left: usize,
 }
 
+/// How the bytes behind a tag are laid out, by its number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WireType {
+    Varint = 0,
+    Fixed64 = 1,
+    Len = 2,
+    Fixed32 = 5,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Wire<'a> {
     Varint(u64),
@@ -64,6 +73,8 @@ pub(super) enum What {
         len: usize,
         want: usize,
     },
+    /// An id that is not bytes at all; in JSON, not hex.
+    IdForm { id: &'static str, want: usize },
     /// An id that must not be zero.
     IdZero { id: &'static str },
 }
@@ -297,6 +308,13 @@ impl fmt::Display for What {
             What::TooDeep { max } => write!(f, "values nest more than {max} deep"),
             What::IdLength { id, len, want } => {
                 write!(f, "{id} is {len} bytes long, want {want}")
+            }
+            What::IdForm { id, want } => {
+                write!(
+                    f,
+                    "{id} is not {want} bytes (in JSON: {} hex digits)",
+                    want * 2
+                )
             }
             What::IdZero { id } => write!(f, "{id} is all zero"),
         }

@@ -246,7 +246,9 @@ pub(super) fn id<const N: usize>(
     field: Field<'_>,
     id: &'static str,
 ) -> Result<Option<[u8; N]>, Fault> {
-    let bytes = field.bytes()?;
+    let Ok(bytes) = field.bytes() else {
+        return Err(field.fault(What::IdForm { id, want: N }));
+    };
     if bytes.is_empty() {
         return Ok(None);
     }
