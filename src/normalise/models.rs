@@ -52,7 +52,9 @@ fn trim_model(name: &str) -> &str {
     }
 }
 
-/// With an answer the name is the answer's, without one it is the request's.
+/// With an answer the name is the answer's, without one it is the request's. Where the recorder
+/// overwrites the one with the other (Langfuse) the request's is gone; the name it left stands for
+/// both, so that the call is found under some model.
 fn by_evidence<'a>(call: &mut Call<'a>, name: &'a str) {
     let answered = call.usage.output_tokens.is_some_and(|n| n > 0)
         || call.usage.input_tokens.is_some_and(|n| n > 0)
@@ -60,6 +62,9 @@ fn by_evidence<'a>(call: &mut Call<'a>, name: &'a str) {
     if answered && !call.errors.is_error {
         if call.response_model.is_empty() {
             call.response_model = name;
+        }
+        if call.request_model.is_empty() {
+            call.request_model = name;
         }
     } else if call.request_model.is_empty() {
         call.request_model = name;
@@ -72,7 +77,8 @@ fn openinference<'a>(call: &mut Call<'a>, name: &'a str, scope: &str) {
     }
     let names_response = RESPONSE_NAMERS.contains(&scope) || scope.is_empty();
     let differs = !call.request_model.is_empty() && name != call.request_model;
-    if call.request_model.is_empty() && (!names_response || call.errors.is_error) {
+    let embeds = call.operation == crate::call::Operation::Embeddings;
+    if call.request_model.is_empty() && (!names_response || call.errors.is_error || embeds) {
         call.request_model = name;
     } else if call.response_model.is_empty() && !call.errors.is_error && (names_response || differs)
     {

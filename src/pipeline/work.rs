@@ -261,7 +261,9 @@ impl<D: Durable> Pipeline<D> {
                 continue;
             };
             let is_content = record.event_name.starts_with("gen_ai.")
-                && record.trace_id.is_some_and(|trace| in_calls.contains(&trace))
+                && record
+                    .trace_id
+                    .is_some_and(|trace| in_calls.contains(&trace))
                 && !self.options.content.in_traces;
             let mask: Vec<bool> = match is_content {
                 true => record
