@@ -170,7 +170,7 @@ fn broken_framing_above_the_spans_refuses_the_request() {
     let malformed = traces(&[0x0a, 0x05, 0x12], &arena).unwrap_err();
     assert_eq!(
         malformed.to_string(),
-        "field 1 runs past the end of its message at byte 1"
+        "field 1 runs past the end of its message at byte 2"
     );
     assert!(traces(br#"{"resourceSpans":[]}"#, &arena).is_err());
     assert!(logs(b"hello world", &arena).is_err());
