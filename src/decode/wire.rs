@@ -179,6 +179,17 @@ impl<'a> Reader<'a> {
         self.slice(tag.number())
     }
 
+    /// The bytes of the next field, if it has this number and is whole.
+    #[inline(always)]
+    pub(super) fn only_bytes(&mut self, number: u32) -> Option<&'a [u8]> {
+        let (key, rest) = self.rest.split_first()?;
+        if u32::from(*key) != number << 3 | WireType::Len as u32 {
+            return None;
+        }
+        self.rest = rest;
+        self.slice(number).ok()
+    }
+
     #[inline(always)]
     pub(super) fn message(&mut self, tag: Tag) -> Result<Reader<'a>, Fault> {
         self.bytes(tag).map(Reader::new)

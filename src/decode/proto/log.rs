@@ -33,7 +33,7 @@ impl<'a> Item<'a> for LogRecord<'a> {
                 // An enum is an int32; a negative one fills all 64 bits.
                 2 => record.severity_number = message.varint(tag)? as i32,
                 3 => record.severity_text = decoder.text(message.bytes(tag)?),
-                5 => record.body = decoder.value(message.message(tag)?, 0)?,
+                5 => decoder.value(message.message(tag)?, 0, &mut record.body)?,
                 6 => decoder.attribute(message.message(tag)?)?,
                 8 => record.flags = message.fixed32(tag)?,
                 9 => record.trace_id = id(&mut message, tag, "trace id")?,

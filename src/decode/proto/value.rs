@@ -127,7 +127,16 @@ impl<'a> Decoder<'a> {
     /// One `KeyValue` of the list begun last.
     #[inline]
     pub(super) fn attribute(&mut self, message: Reader<'a>) -> Result<(), Fault> {
-        let attribute = self.key_value(message, 0)?;
+        if let Some((key, value)) = text_pair(message) {
+            let attribute = Attribute {
+                key: self.text(key),
+                value: Value::Str(self.text(value)),
+            };
+            self.attributes.push(attribute);
+            return Ok(());
+        }
+        let mut attribute = Attribute::default();
+        self.key_value(message, 0, &mut attribute)?;
         self.attributes.push(attribute);
         Ok(())
     }
@@ -167,29 +176,34 @@ impl<'a> Decoder<'a> {
         list
     }
 
-    #[inline]
-    fn key_value(&mut self, mut message: Reader<'a>, depth: usize) -> Result<Attribute<'a>, Fault> {
-        let mut attribute = Attribute::default();
+    /// A `KeyValue`, filled in place: returned by value it is copied through memory, which costs
+    /// more than reading it.
+    fn key_value(
+        &mut self,
+        mut message: Reader<'a>,
+        depth: usize,
+        attribute: &mut Attribute<'a>,
+    ) -> Result<(), Fault> {
         while let Some(tag) = message.tag()? {
             match tag.number() {
                 1 => attribute.key = self.text(message.bytes(tag)?),
-                2 => attribute.value = self.value(message.message(tag)?, depth)?,
+                2 => self.value(message.message(tag)?, depth, &mut attribute.value)?,
                 _ => message.skip(tag)?,
             }
         }
-        Ok(attribute)
+        Ok(())
     }
 
     /// An `AnyValue`. The member sent last counts, as for any `oneof`.
-    #[inline]
     pub(super) fn value(
         &mut self,
         mut message: Reader<'a>,
         depth: usize,
-    ) -> Result<Value<'a>, Fault> {
-        let mut value = Value::Empty;
+        value: &mut Value<'a>,
+    ) -> Result<(), Fault> {
+        *value = Value::Empty;
         while let Some(tag) = message.tag()? {
-            value = match tag.number() {
+            *value = match tag.number() {
                 1 => Value::Str(self.text(message.bytes(tag)?)),
                 2 => Value::Bool(message.varint(tag)? != 0),
                 3 => Value::Int(message.varint(tag)? as i64),
@@ -203,7 +217,7 @@ impl<'a> Decoder<'a> {
                 }
             };
         }
-        Ok(value)
+        Ok(())
     }
 
     #[inline(never)]
@@ -215,7 +229,8 @@ impl<'a> Decoder<'a> {
                 message.skip(tag)?;
                 continue;
             }
-            let value = self.value(message.message(tag)?, depth)?;
+            let mut value = Value::Empty;
+            self.value(message.message(tag)?, depth, &mut value)?;
             self.values.push(value);
         }
         let list = self.values.get(start..).unwrap_or_default();
@@ -237,11 +252,21 @@ impl<'a> Decoder<'a> {
                 message.skip(tag)?;
                 continue;
             }
-            let attribute = self.key_value(message.message(tag)?, depth)?;
+            let mut attribute = Attribute::default();
+            self.key_value(message.message(tag)?, depth, &mut attribute)?;
             self.attributes.push(attribute);
         }
         Ok(self.attributes_end(start))
     }
+}
+
+/// The key and the text of a `KeyValue` that is written as nearly all are: the key, then a string.
+#[inline(always)]
+fn text_pair(mut message: Reader<'_>) -> Option<(&[u8], &[u8])> {
+    let key = message.only_bytes(1)?;
+    let mut value = Reader::new(message.only_bytes(2)?);
+    let text = value.only_bytes(1)?;
+    (message.rest().is_empty() && value.rest().is_empty()).then_some((key, text))
 }
 
 /// The next level of nesting, if there may be one.
