@@ -22,7 +22,7 @@ use bumpalo::Bump;
 
 use self::value::Decoder;
 use super::wire::{Fault, Reader};
-use super::{LogRecord, Logs, Malformed, Rejected, Resource, Scope, Span, Traces};
+use super::{Attribute, LogRecord, Logs, Malformed, Rejected, Resource, Scope, Span, Traces};
 
 pub(super) use self::metrics::count_metric_points;
 
@@ -58,6 +58,8 @@ trait Item<'a>: Sized {
     const NOUN: &'static str;
     /// The field that says which one it is, quoted in reasons.
     const NAME_FIELD: u32;
+    /// Its size, in units of an attribute.
+    const UNITS: usize = units::<Self>();
 
     fn read(decoder: &mut Decoder<'a>, message: Reader<'a>, place: Place) -> Result<Self, Fault>;
 }
@@ -174,7 +176,8 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
             Err(reason) => Err(reason.clone()),
         };
         if place.is_ok() {
-            self.items.reserve(group.members);
+            let affordable = self.decoder.units_left / T::UNITS;
+            self.items.reserve(group.members.min(affordable));
         }
         while let Some(tag) = message.tag()? {
             if tag.number() != 2 {
@@ -194,7 +197,11 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
     #[inline]
     fn item(&mut self, message: Reader<'a>, place: Place) {
         let repaired = self.decoder.strings_repaired;
-        match T::read(&mut self.decoder, message, place) {
+        let item = match self.decoder.spend(T::UNITS, message) {
+            Ok(()) => T::read(&mut self.decoder, message, place),
+            Err(fault) => Err(fault),
+        };
+        match item {
             Ok(item) => self.items.push(item),
             Err(fault) => {
                 // Only what is kept counts as repaired.
@@ -242,6 +249,11 @@ fn malformed(fault: &Fault, body: &[u8]) -> Malformed {
         what: fault.what().to_string(),
         offset: fault.offset(body),
     }
+}
+
+/// The size of a view, in units of an attribute.
+const fn units<T>() -> usize {
+    size_of::<T>().div_ceil(size_of::<Attribute<'_>>())
 }
 
 /// A body holds far fewer messages than 2^32: each takes bytes, and bodies are limited.

@@ -9,6 +9,9 @@
 //! Invariants: every read is checked against the end of its own message, so a length can never
 //! reach into a neighbour; no recursion; no panic; every call consumes at least one byte or ends.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, num::NonZeroU32};
 
 /// Groups inside groups that are skipped; deeper ones are a fault.
@@ -59,6 +62,8 @@ pub(super) enum What {
     WireType { field: u32, want: &'static str },
     /// Values inside values, more than `max` of them.
     TooDeep { max: usize },
+    /// The request has used up the memory its views may take.
+    TooMany { max: usize },
     /// An id that is not as long as its kind.
     IdLength {
         id: &'static str,
@@ -315,6 +320,10 @@ impl fmt::Display for What {
                 write!(f, "field {field} is not {want}, as OTLP has it")
             }
             What::TooDeep { max } => write!(f, "values nest more than {max} deep"),
+            What::TooMany { max } => write!(
+                f,
+                "the request has more than {max} attributes and values: send smaller batches"
+            ),
             What::IdLength { id, len, want } => {
                 write!(f, "{id} is {len} bytes long, want {want}")
             }

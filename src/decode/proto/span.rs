@@ -7,7 +7,7 @@
 use super::super::wire::{Fault, Reader, What};
 use super::super::{Event, Link, Span, SpanKind, Status, StatusCode};
 use super::value::{Decoder, id, required_id};
-use super::{Item, Place};
+use super::{Item, Place, units};
 
 impl<'a> Item<'a> for Span<'a> {
     const NOUN: &'static str = "span";
@@ -45,10 +45,12 @@ impl<'a> Item<'a> for Span<'a> {
                 8 => span.end_ns = message.fixed64(tag)?,
                 9 => decoder.attribute(message.message(tag)?)?,
                 11 => {
+                    decoder.spend(units::<Event<'a>>(), message)?;
                     let event = event(decoder, message.message(tag)?)?;
                     decoder.events.push(event);
                 }
                 13 => {
+                    decoder.spend(units::<Link<'a>>(), message)?;
                     let link = link(decoder, message.message(tag)?)?;
                     decoder.links.push(link);
                 }

@@ -6,7 +6,8 @@
 use bumpalo::Bump;
 
 use super::super::wire::{Fault, Reader, Tag, What, WireType};
-use super::super::{Attribute, DEPTH_MAX, Event, Link, Resource, Scope, Value};
+use super::super::{Attribute, DEPTH_MAX, Event, Link, Resource, Scope, VIEW_UNITS_MAX, Value};
+use super::units;
 
 /// From this length on, SIMD validation of UTF-8 pays for its set-up.
 const SIMD_BYTES_MIN: usize = 64;
@@ -20,6 +21,8 @@ pub(super) struct Decoder<'a> {
     values: Vec<Value<'a>>,
     pub(super) events: Vec<Event<'a>>,
     pub(super) links: Vec<Link<'a>>,
+    /// What is left of [`VIEW_UNITS_MAX`].
+    pub(super) units_left: usize,
     /// Strings that were not UTF-8.
     pub(super) strings_repaired: u64,
 }
@@ -32,6 +35,7 @@ impl<'a> Decoder<'a> {
             values: Vec::new(),
             events: Vec::new(),
             links: Vec::new(),
+            units_left: VIEW_UNITS_MAX,
             strings_repaired: 0,
         }
     }
@@ -44,6 +48,20 @@ impl<'a> Decoder<'a> {
         self.events.clear();
         self.links.clear();
         self.strings_repaired = strings_repaired;
+    }
+
+    /// Accounts for a view that is about to be read at `at`.
+    #[inline]
+    pub(super) fn spend(&mut self, units: usize, at: Reader<'_>) -> Result<(), Fault> {
+        match self.units_left.checked_sub(units) {
+            Some(left) => {
+                self.units_left = left;
+                Ok(())
+            }
+            None => Err(at.fault(What::TooMany {
+                max: VIEW_UNITS_MAX,
+            })),
+        }
     }
 
     /// A string, borrowed from the body unless it has to be repaired.
@@ -72,6 +90,7 @@ impl<'a> Decoder<'a> {
         message: Option<Reader<'a>>,
         schema_url: &'a [u8],
     ) -> Result<Resource<'a>, Fault> {
+        self.spend(units::<Resource<'a>>(), message.unwrap_or_default())?;
         let mut resource = Resource {
             schema_url: self.text(schema_url),
             ..Resource::default()
@@ -97,6 +116,7 @@ impl<'a> Decoder<'a> {
         message: Option<Reader<'a>>,
         schema_url: &'a [u8],
     ) -> Result<Scope<'a>, Fault> {
+        self.spend(units::<Scope<'a>>(), message.unwrap_or_default())?;
         let mut scope = Scope {
             schema_url: self.text(schema_url),
             ..Scope::default()
@@ -127,12 +147,16 @@ impl<'a> Decoder<'a> {
     /// One `KeyValue` of the list begun last.
     #[inline]
     pub(super) fn attribute(&mut self, message: Reader<'a>) -> Result<(), Fault> {
+        self.spend(1, message)?;
         if let Some((key, value)) = text_pair(message) {
-            let attribute = Attribute {
-                key: self.text(key),
-                value: Value::Str(self.text(value)),
+            let (key, value) = match short_texts(message.rest(), key, value) {
+                Some(texts) => texts,
+                None => (self.text(key), self.text(value)),
             };
-            self.attributes.push(attribute);
+            self.attributes.push(Attribute {
+                key,
+                value: Value::Str(value),
+            });
             return Ok(());
         }
         let mut attribute = Attribute::default();
@@ -229,6 +253,7 @@ impl<'a> Decoder<'a> {
                 message.skip(tag)?;
                 continue;
             }
+            self.spend(1, message)?;
             let mut value = Value::Empty;
             self.value(message.message(tag)?, depth, &mut value)?;
             self.values.push(value);
@@ -252,6 +277,7 @@ impl<'a> Decoder<'a> {
                 message.skip(tag)?;
                 continue;
             }
+            self.spend(1, message)?;
             let mut attribute = Attribute::default();
             self.key_value(message.message(tag)?, depth, &mut attribute)?;
             self.attributes.push(attribute);
@@ -267,6 +293,20 @@ fn text_pair(mut message: Reader<'_>) -> Option<(&[u8], &[u8])> {
     let mut value = Reader::new(message.only_bytes(2)?);
     let text = value.only_bytes(1)?;
     (message.rest().is_empty() && value.rest().is_empty()).then_some((key, text))
+}
+
+/// The two texts of a short [`text_pair`], checked in one go: up to 127 bytes everything between
+/// the texts is ASCII, so the message is UTF-8 just when both texts are.
+#[inline(always)]
+fn short_texts<'a>(pair: &'a [u8], key: &[u8], value: &[u8]) -> Option<(&'a str, &'a str)> {
+    if pair.len() > 127 {
+        return None;
+    }
+    let pair = std::str::from_utf8(pair).ok()?;
+    // A tag and a length before the key; the value is what the message ends with.
+    let key = pair.get(2..)?.get(..key.len())?;
+    let value = pair.get(pair.len().checked_sub(value.len())?..)?;
+    Some((key, value))
 }
 
 /// The next level of nesting, if there may be one.
