@@ -43,8 +43,7 @@ fn stages(body: &[u8]) {
         copy[copy.len() / 2]
     });
     time("prost into owned structs", floor, || {
-        type Request =
-            opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+        type Request = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
         Request::decode(black_box(body)).map(|r| r.resource_spans.len())
     });
     let mut arena = Bump::new();
@@ -54,13 +53,17 @@ fn stages(body: &[u8]) {
     });
 
     let arena = Bump::new();
-    let Ok(request) = decode::traces(body, &arena) else { return };
+    let Ok(request) = decode::traces(body, &arena) else {
+        return;
+    };
     let mut scratch = Bump::new();
     let observed = time("normalise: observe", floor, || {
         scratch.reset();
         // The views outlive the scratch; a fresh borrow of the same bytes does not.
         let arena = &scratch;
-        let Ok(again) = decode::traces(body, arena) else { return 0 };
+        let Ok(again) = decode::traces(body, arena) else {
+            return 0;
+        };
         observe_all(&table, &again, arena).spans.len()
     }) - decoded;
     println!("    of which observe alone {observed:6.0} ns");
@@ -73,28 +76,45 @@ fn stages(body: &[u8]) {
     let mut memory = Memory::new(MemoryLimits::default());
     let calls = memory.spans(&table, &request, &all, &arena, 1).rows;
     let enriched = time("enrich", floor, || {
-        calls.iter().filter(|c| enrich::enrich(&rules, &c.call).failure.is_some()).count()
+        calls
+            .iter()
+            .filter(|c| enrich::enrich(&rules, &c.call).failure.is_some())
+            .count()
     });
     println!(
         "    decode + normalise + enrich {:6.0} ns a span",
         decoded + observed + remember + enriched
     );
 
-    let enrichments: Vec<_> = calls.iter().map(|c| enrich::enrich(&rules, &c.call)).collect();
-    for (name, compression) in
-        [("encode, no compression", Compression::None), ("encode, LZ4", Compression::Lz4)]
-    {
+    let enrichments: Vec<_> = calls
+        .iter()
+        .map(|c| enrich::enrich(&rules, &c.call))
+        .collect();
+    for (name, compression) in [
+        ("encode, no compression", Compression::None),
+        ("encode, LZ4", Compression::Lz4),
+    ] {
         let mut blocks = Blocks::new(compression);
         time(name, floor, || {
             for (at, span) in request.spans.iter().enumerate() {
                 let mask = all.spans[at].as_ref().map_or(&[][..], |o| o.content_mask);
-                let omit = OmitOfSpan { attributes: mask, ..OmitOfSpan::default() };
+                let omit = OmitOfSpan {
+                    attributes: mask,
+                    ..OmitOfSpan::default()
+                };
                 let resource = &request.resources[span.resource as usize];
                 let scope = &request.scopes[span.scope as usize];
                 blocks.push_span(resource, scope, span, omit);
             }
             for (change, enrichment) in calls.iter().zip(&enrichments) {
-                blocks.push_call(&change.call, enrichment, Version { sign: 1, version: 1 });
+                blocks.push_call(
+                    &change.call,
+                    enrichment,
+                    Version {
+                        sign: 1,
+                        version: 1,
+                    },
+                );
             }
             blocks.finish().iter().map(|b| b.bytes.len()).sum::<usize>()
         });
@@ -112,7 +132,11 @@ fn time<T>(name: &str, floor: f64, mut stage: impl FnMut() -> T) -> f64 {
         .collect();
     runs.sort_by(f64::total_cmp);
     let median = runs[RUNS / 2];
-    let ratio = if floor > 0.0 { format!("{:6.1} x floor", median / floor) } else { String::new() };
+    let ratio = if floor > 0.0 {
+        format!("{:6.1} x floor", median / floor)
+    } else {
+        String::new()
+    };
     println!("  {name:32} {median:7.0} ns a span {ratio}");
     median
 }

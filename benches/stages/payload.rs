@@ -39,9 +39,20 @@ pub fn request(kind: Kind) -> Vec<u8> {
         version: "2.4b0".to_owned(),
         ..InstrumentationScope::default()
     };
-    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }];
-    let group = ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() };
-    ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec()
+    let scope_spans = vec![ScopeSpans {
+        scope: Some(scope),
+        spans,
+        ..ScopeSpans::default()
+    }];
+    let group = ResourceSpans {
+        resource: Some(resource),
+        scope_spans,
+        ..ResourceSpans::default()
+    };
+    ExportTraceServiceRequest {
+        resource_spans: vec![group],
+    }
+    .encode_to_vec()
 }
 
 fn span(kind: Kind, n: usize, random: &mut Random) -> Span {
@@ -56,9 +67,20 @@ fn span(kind: Kind, n: usize, random: &mut Random) -> Span {
         kind: 3,
         start_time_unix_nano: start,
         end_time_unix_nano: start + 850_000_000,
-        attributes: if kind == Kind::Llm { llm(random) } else { small(random) },
-        status: failed.then(|| Status { message: LIMIT.to_owned(), code: 2 }),
-        events: if failed { vec![exception(start)] } else { Vec::new() },
+        attributes: if kind == Kind::Llm {
+            llm(random)
+        } else {
+            small(random)
+        },
+        status: failed.then(|| Status {
+            message: LIMIT.to_owned(),
+            code: 2,
+        }),
+        events: if failed {
+            vec![exception(start)]
+        } else {
+            Vec::new()
+        },
         ..Span::default()
     }
 }
@@ -68,7 +90,8 @@ const LIMIT: &str = "Error code: 429 - {'error': {'message': 'Rate limit reached
     'type': 'tokens', 'param': None, 'code': 'rate_limit_exceeded'}}";
 
 fn exception(at: u64) -> Event {
-    let trace = "  File \"/srv/app/client.py\", line 41, in call\n    return self._request(options)\n";
+    let trace =
+        "  File \"/srv/app/client.py\", line 41, in call\n    return self._request(options)\n";
     Event {
         time_unix_nano: at,
         name: "exception".to_owned(),
@@ -92,7 +115,10 @@ fn llm(random: &mut Random) -> Vec<KeyValue> {
     );
     let mut attributes = small(random);
     attributes.extend([
-        text("gen_ai.response.id", &format!("chatcmpl-{}", random.hex(32))),
+        text(
+            "gen_ai.response.id",
+            &format!("chatcmpl-{}", random.hex(32)),
+        ),
         text("gen_ai.output.type", "text"),
         text("gen_ai.agent.name", "billing-agent"),
         text("gen_ai.agent.id", &random.hex(32)),
@@ -113,13 +139,18 @@ fn llm(random: &mut Random) -> Vec<KeyValue> {
 }
 
 fn small(random: &mut Random) -> Vec<KeyValue> {
-    let finish = ArrayValue { values: vec![any(Value::StringValue("stop".to_owned()))] };
+    let finish = ArrayValue {
+        values: vec![any(Value::StringValue("stop".to_owned()))],
+    };
     vec![
         text("gen_ai.operation.name", "chat"),
         text("gen_ai.provider.name", "openai"),
         text("gen_ai.request.model", "gpt-4o"),
         text("gen_ai.response.model", "gpt-4o-2024-08-06"),
-        text("gen_ai.conversation.id", &format!("conv_{}", random.hex(32))),
+        text(
+            "gen_ai.conversation.id",
+            &format!("conv_{}", random.hex(32)),
+        ),
         int("gen_ai.usage.input_tokens", 1_200),
         int("gen_ai.usage.output_tokens", 310),
         attribute("gen_ai.response.finish_reasons", Value::ArrayValue(finish)),
@@ -133,7 +164,11 @@ fn any(value: Value) -> AnyValue {
 }
 
 fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(any(value)), ..KeyValue::default() }
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(any(value)),
+        ..KeyValue::default()
+    }
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -164,7 +199,9 @@ impl Random {
     }
 
     fn hex(&mut self, digits: usize) -> String {
-        (0..digits).map(|_| char::from(b"0123456789abcdef"[(self.next() >> 60) as usize])).collect()
+        (0..digits)
+            .map(|_| char::from(b"0123456789abcdef"[(self.next() >> 60) as usize]))
+            .collect()
     }
 
     /// Words with numbers, escapes and some letters beyond ASCII, as JSON string text.
