@@ -1,6 +1,6 @@
 //! Nanoseconds per span of each stage, beside the floor measured in the same run.
 //!
-//! `cargo bench --bench stages`. Floors: a copy of the bytes, and prost's decoding into owned
+//! `cargo bench --bench stages [-- NAME]` (NAME: only stages whose name has it). Floors: a copy of the bytes, and prost's decoding into owned
 //! structs. Each figure is the median of several runs on one core; the ratios are what to compare,
 //! because they survive a busy machine.
 
@@ -24,7 +24,7 @@ use prost::Message;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const RUNS: usize = 41;
+const RUNS: usize = 201;
 
 fn main() {
     for kind in [Kind::Llm, Kind::Small] {
@@ -123,6 +123,10 @@ fn stages(body: &[u8]) {
 
 /// Runs a stage over one request several times; prints and returns the median per span.
 fn time<T>(name: &str, floor: f64, mut stage: impl FnMut() -> T) -> f64 {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if wanted.is_some_and(|wanted| !name.contains(&wanted)) {
+        return 0.0;
+    }
     let mut runs: Vec<f64> = (0..RUNS)
         .map(|_| {
             let start = Instant::now();
