@@ -203,8 +203,11 @@ impl Writer {
         let mut entries = Vec::with_capacity(blocks.len());
         let mut answers = Vec::with_capacity(blocks.len());
         for block in blocks {
+            let own = entries.iter().map(|e: &Entry| &e.block);
+            let own = own.filter(|b| b.table == block.table);
+            let own = own.map(|b| b.bytes.len()).sum();
             // Room that was made for earlier blocks is given back if this fails.
-            let room = self.room(&block)?;
+            let room = self.room(&block, own)?;
             let (done, answer) = oneshot::channel();
             answers.push(answer);
             entries.push(Entry::new(block, now, deadline, done, room));
@@ -219,8 +222,9 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Reserves room for a block. One block always fits into an empty queue, however large.
-    fn room(&self, block: &Block) -> Result<Room, CommitError> {
+    /// Reserves room for a block, where `own` bytes of the queue are the same request's. One
+    /// request always fits into an empty queue, however large.
+    fn room(&self, block: &Block, own: usize) -> Result<Room, CommitError> {
         let stats = self.stats.get(&block.table).ok_or(CommitError::Stopped)?;
         let bytes = block.bytes.len();
         let before = stats.queue_bytes.fetch_add(bytes, Relaxed);
@@ -228,7 +232,7 @@ impl Writer {
             stats: Arc::clone(stats),
             bytes,
         };
-        if before > 0 && before.saturating_add(bytes) > self.config.queue_bytes_max {
+        if before > own && before.saturating_add(bytes) > self.config.queue_bytes_max {
             return Err(CommitError::Busy {
                 table: block.table,
                 queue_bytes: before,
