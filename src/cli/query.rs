@@ -5,8 +5,6 @@
 
 use std::io;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-
 use crate::store::{Store, Target, TargetError, WriteError};
 
 /// The format of an answer when the statement names none.
@@ -27,7 +25,7 @@ pub enum QueryError {
 
 /// Runs `sql` and prints the result to stdout.
 pub async fn run(target: &Target, sql: &str) -> Result<(), QueryError> {
-    let result = run_to(target, sql, &mut tokio::io::stdout()).await;
+    let result = run_to(target, sql, &mut io::stdout()).await;
     match result {
         // `lapwing query ... | head` is not a failure.
         Err(QueryError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -39,13 +37,14 @@ pub async fn run(target: &Target, sql: &str) -> Result<(), QueryError> {
 pub async fn run_to(
     target: &Target,
     sql: &str,
-    out: &mut (impl AsyncWrite + Unpin),
+    out: &mut impl io::Write,
 ) -> Result<(), QueryError> {
     let store = Store::new(target)?;
     // A semicolon at the end is usual in a shell, but some formats would follow it.
     let sql = sql.trim().trim_end_matches(';');
     let mut rows = store.stream(sql, READABLE)?;
     let mut begun = false;
+    // Blocking writes: the command does nothing else meanwhile.
     loop {
         let piece = rows.next().await.map_err(|error| match begun {
             true => QueryError::BrokenOff(error.into()),
@@ -53,8 +52,8 @@ pub async fn run_to(
         })?;
         let Some(piece) = piece else { break };
         begun = true;
-        out.write_all(&piece).await?;
+        out.write_all(&piece)?;
     }
-    out.flush().await?;
+    out.flush()?;
     Ok(())
 }
