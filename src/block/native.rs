@@ -153,6 +153,11 @@ impl Text {
     /// Appends one row that is known to be UTF-8.
     #[inline]
     pub(super) fn push_bytes(&mut self, text: &[u8]) {
+        // Most columns of most calls are empty.
+        if text.is_empty() {
+            self.0.push(0);
+            return;
+        }
         // The largest length is 10 bytes; reserving once makes the pushes free of growth.
         self.0.reserve(text.len() + 10);
         put_varint(&mut self.0, text.len() as u64);
