@@ -57,3 +57,52 @@ pub async fn run_to(
     out.flush()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::{StatusCode, Uri};
+
+    use super::*;
+
+    /// Answers with what was asked, or with an error.
+    async fn answer(uri: Uri, sql: String) -> (StatusCode, String) {
+        if sql.contains("nowhere") {
+            let text = "Code: 60. DB::Exception: Table nowhere does not exist";
+            return (StatusCode::NOT_FOUND, text.to_owned());
+        }
+        let query = uri.query().unwrap_or("");
+        (StatusCode::OK, format!("{query}\n{sql}\n"))
+    }
+
+    async fn ask(sql: &str) -> Result<String, QueryError> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        let mut out = Vec::new();
+        run_to(&Target::plain(&url, "lapwing"), sql, &mut out).await?;
+        Ok(String::from_utf8(out).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn the_statement_is_run_in_the_database_with_a_readable_default() {
+        let text = ask("SELECT '?' FORMAT CSV;\n").await.expect("an answer");
+        assert!(
+            text.contains("default_format=PrettyCompactMonoBlock"),
+            "{text}"
+        );
+        assert!(text.contains("database=lapwing"), "{text}");
+        assert!(text.ends_with("\nSELECT '?' FORMAT CSV\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_with_what_to_do() {
+        let error = ask("SELECT * FROM nowhere").await.expect_err("refused");
+        assert!(
+            error.to_string().contains("lapwing schema apply"),
+            "{error}"
+        );
+    }
+}

@@ -235,35 +235,4 @@ fn lines<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<Vec<T>, serde_json::E
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(migration: &Migration) -> Row {
-        Row {
-            version: migration.version,
-            name: migration.name.into(),
-            checksum: migration.checksum(),
-        }
-    }
-
-    #[test]
-    fn only_what_is_missing_is_applied() {
-        let all = missing("d", &[]).expect("an empty database");
-        assert_eq!(all.len(), MIGRATIONS.len());
-        let rows: Vec<Row> = MIGRATIONS.iter().take(2).map(row).collect();
-        let rest = missing("d", &rows).expect("an older database");
-        assert_eq!(rest.first().map(|m| m.version), Some(3));
-    }
-
-    #[test]
-    fn a_newer_or_foreign_schema_is_refused() {
-        let mut newer = row(&MIGRATIONS[0]);
-        newer.version = 1000;
-        let error = missing("d", &[newer]).expect_err("newer");
-        assert!(error.to_string().contains("newer lapwing"), "{error}");
-        let mut foreign = row(&MIGRATIONS[0]);
-        foreign.checksum = "0".into();
-        let error = missing("d", &[foreign]).expect_err("foreign");
-        assert!(matches!(error, MigrateError::Differs { version: 1, .. }));
-    }
-}
+mod tests;

@@ -117,6 +117,20 @@ struct Room {
 
 type Answer = oneshot::Receiver<Result<(), CommitError>>;
 
+// === impl CommitError ===
+
+impl CommitError {
+    /// When the sender may try again; `None` if that is useless.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            CommitError::Busy { retry_after, .. }
+            | CommitError::Unavailable { retry_after, .. } => Some(*retry_after),
+            CommitError::Stopped => Some(BUSY_RETRY_AFTER),
+            CommitError::Rejected { .. } => None,
+        }
+    }
+}
+
 // === impl BatchConfig ===
 
 impl Default for BatchConfig {
