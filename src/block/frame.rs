@@ -112,6 +112,10 @@ impl<'s> Sink<'s> {
     /// The bytes to send, and how many there were before compression.
     pub(super) fn finish(mut self) -> (Vec<u8>, usize) {
         self.flush();
+        // The block may wait for long; what the guess of its size was too large is given back.
+        if self.out.capacity() / 2 > self.out.len() {
+            self.out.shrink_to_fit();
+        }
         (self.out, self.taken)
     }
 

@@ -6,10 +6,13 @@
 //!
 //! Not here: which columns a table has (the siblings), and frames ([`super::frame`]).
 //!
-//! Invariants: a column's buffers always hold whole rows; `clear` keeps the capacity, because the
-//! builders live as long as the worker that fills them.
+//! Invariants: a column's buffers always hold whole rows; `clear` keeps the capacity (up to a
+//! limit), because the builders live as long as the worker that fills them.
 
 use super::frame::Sink;
+
+/// Bytes that a buffer keeps for the next block; what one large request needed beyond is given back.
+const KEEP_BYTES_MAX: usize = 4 << 20;
 
 /// A column of a block, whatever its kind.
 pub(super) trait Column {
@@ -19,6 +22,11 @@ pub(super) trait Column {
     fn bytes(&self) -> usize;
     /// Forgets all rows.
     fn clear(&mut self);
+}
+
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEEP_BYTES_MAX);
 }
 
 /// `String`: a varint length and the bytes, for each row.
@@ -196,7 +204,7 @@ impl Column for Text {
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        empty(&mut self.0);
     }
 }
 
@@ -262,7 +270,7 @@ impl<const N: usize> Column for Number<N> {
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        empty(&mut self.0);
     }
 }
 
@@ -313,7 +321,7 @@ impl<const N: usize> Column for Maybe<N> {
     }
 
     fn clear(&mut self) {
-        self.nulls.clear();
+        empty(&mut self.nulls);
         self.values.clear();
     }
 }

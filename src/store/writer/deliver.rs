@@ -72,6 +72,11 @@ impl Lane {
         let Some(deadline) = batch.deadline() else {
             return;
         };
+        // It waited behind slow inserts until its submitters had given up.
+        if deadline <= Instant::now() {
+            let late = clickhouse::error::Error::TimedOut.into();
+            return self.answer(batch.entries, Err(late));
+        }
         let result = self.insert(&batch.entries, deadline).await;
         match result {
             // Nothing was stored, so its parts may be tried under tokens of their own. One bad

@@ -259,6 +259,25 @@ async fn a_full_queue_refuses_at_once_and_takes_again_when_drained() {
 }
 
 #[tokio::test]
+async fn what_waited_past_its_deadline_is_not_sent() {
+    let fake = Fake::start([Hold]).await;
+    let config = BatchConfig {
+        inserts_in_flight: 1,
+        max_rows: 1,
+        deadline: Duration::from_millis(300),
+        ..config()
+    };
+    let writer = writer(&fake, config);
+    let both = [spans_on([1]), spans_on([1])].concat();
+    let result = writer.submit(both).await;
+    assert!(
+        matches!(result, Err(CommitError::Unavailable { .. })),
+        "{result:?}"
+    );
+    assert_eq!(fake.seen().len(), 1, "only the one that was in flight");
+}
+
+#[tokio::test]
 async fn closing_stores_what_was_taken_and_takes_nothing_more() {
     let fake = Fake::start([]).await;
     let config = BatchConfig {
