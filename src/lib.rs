@@ -16,6 +16,8 @@ pub mod block;
 
 pub mod store;
 
+pub mod config;
+
 pub mod pipeline;
 
 pub mod cli;
