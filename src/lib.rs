@@ -4,6 +4,8 @@
 
 pub mod call;
 
+pub mod proto;
+
 pub mod receive;
 
 pub mod decode;
