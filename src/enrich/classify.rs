@@ -13,7 +13,6 @@ mod redact;
 mod signature;
 mod text;
 
-
 pub use lines::{LinesError, classify_lines};
 pub use meaning::{Meaning, meaning};
 pub use signature::Signatures;
@@ -63,27 +62,41 @@ pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
     }
     let mut texts: [&str; 6] = [""; 6];
     let messages = evidence.messages.iter().copied().filter(|m| !m.is_empty());
-    for (slot, text) in texts.iter_mut().zip(messages.take(5).chain([evidence.body])) {
+    for (slot, text) in texts
+        .iter_mut()
+        .zip(messages.take(5).chain([evidence.body]))
+    {
         *slot = text;
     }
     let folded = text::fold(&texts);
     let found = text::walk(&rules.signatures, &folded);
     let mut codes = found.codes;
-    for own in [evidence.error_code, evidence.error_type, evidence.exception_type] {
+    for own in [
+        evidence.error_code,
+        evidence.error_type,
+        evidence.exception_type,
+    ] {
         push_code(own, &mut codes);
     }
     let error_type_status = evidence.error_type.parse().ok();
     let code_status = evidence.error_code.parse().ok();
-    let status = [evidence.http_status.filter(|s| *s >= 400), found.status, error_type_status, code_status]
-        .into_iter()
-        .flatten()
-        .find(|s: &u16| (400..=599).contains(s))
-        .or(evidence.http_status);
+    let status = [
+        evidence.http_status.filter(|s| *s >= 400),
+        found.status,
+        error_type_status,
+        code_status,
+    ]
+    .into_iter()
+    .flatten()
+    .find(|s: &u16| (400..=599).contains(s))
+    .or(evidence.http_status);
     let finish = evidence.finish.to_ascii_lowercase();
     let seen = Seen {
         text: &folded,
         codes: &codes,
-        finish: finish.trim_start_matches("finishreason.").trim_matches(['[', ']', '"', '\'']),
+        finish: finish
+            .trim_start_matches("finishreason.")
+            .trim_matches(['[', ']', '"', '\'']),
         status,
         providers: rules.providers.mask(evidence.provider) | found.providers,
         literals: found.literals,
@@ -97,7 +110,12 @@ pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
         None => (FailureClass::Unknown, None, None, String::new()),
         Some(hit) => {
             let s = hit.signature;
-            (s.class, s.retry, s.phase, evidence_text(&s.id, &hit.because))
+            (
+                s.class,
+                s.retry,
+                s.phase,
+                evidence_text(&s.id, &hit.because),
+            )
         }
     };
     let meaning = meaning(class);
@@ -109,7 +127,11 @@ pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
         retry_after_ms: evidence.retry_after_ms.or(found.delay_ms),
         http_status: status,
         error_code: error_code(evidence, &codes, &texts),
-        request_id: if found.has_request_id { request_id(&texts) } else { String::new() },
+        request_id: if found.has_request_id {
+            request_id(&texts)
+        } else {
+            String::new()
+        },
         message: redact(raw, found.has_secret),
         evidence: why,
     })
@@ -129,7 +151,18 @@ impl Evidence<'_> {
 
 /// Ends that need no look at the table.
 fn is_plain_finish(finish: &str) -> bool {
-    ["", "stop", "tool_calls", "end_turn", "STOP", "tool_use", "tool-calls", "completed", "tool_call"].contains(&finish)
+    [
+        "",
+        "stop",
+        "tool_calls",
+        "end_turn",
+        "STOP",
+        "tool_use",
+        "tool-calls",
+        "completed",
+        "tool_call",
+    ]
+    .contains(&finish)
 }
 
 /// Adds a recorded code and, of a class name, its last segment.
@@ -173,12 +206,18 @@ fn error_code(evidence: &Evidence<'_>, codes: &[Cow<'_, str>], texts: &[&str]) -
     }
     // Of the words in the text: no status, no container of another word, no Python class name.
     let dull = |c: &str| {
-        c.bytes().all(|b| b.is_ascii_digit()) || c == "error" || c == "message" || c.starts_with("type.googleapis")
+        c.bytes().all(|b| b.is_ascii_digit())
+            || c == "error"
+            || c == "message"
+            || c.starts_with("type.googleapis")
     };
     let own = [evidence.error_type, evidence.exception_type];
     let word = codes
         .iter()
-        .filter(|c| !own.iter().any(|o| o.to_ascii_lowercase().ends_with(c.as_ref())))
+        .filter(|c| {
+            !own.iter()
+                .any(|o| o.to_ascii_lowercase().ends_with(c.as_ref()))
+        })
         .find(|c| !dull(c) && (c.contains('_') || c.ends_with("exception")));
     match word {
         Some(word) => original_spelling(word, texts).unwrap_or_else(|| word.to_string()),
@@ -190,24 +229,44 @@ fn error_code(evidence: &Evidence<'_>, codes: &[Cow<'_, str>], texts: &[&str]) -
 /// Finds a folded ASCII word in the raw texts.
 fn original_spelling(word: &str, texts: &[&str]) -> Option<String> {
     texts.iter().find_map(|t| {
-        let at = t.as_bytes().windows(word.len().max(1)).position(|w| w.eq_ignore_ascii_case(word.as_bytes()))?;
+        let at = t
+            .as_bytes()
+            .windows(word.len().max(1))
+            .position(|w| w.eq_ignore_ascii_case(word.as_bytes()))?;
         t.get(at..at + word.len()).map(str::to_owned)
     })
 }
 
 /// Reads `req_...`, or what follows a key such as `request_id`.
 fn request_id(texts: &[&str]) -> String {
-    const KEYS: [&str; 6] = ["request_id", "request-id", "requestid", "request id", "x-amzn-requestid", "apim-request-id"];
-    let end = |t: &str| t.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).unwrap_or(t.len());
+    const KEYS: [&str; 6] = [
+        "request_id",
+        "request-id",
+        "requestid",
+        "request id",
+        "x-amzn-requestid",
+        "apim-request-id",
+    ];
+    let end = |t: &str| {
+        t.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)))
+            .unwrap_or(t.len())
+    };
     for text in texts {
         if let Some(id) = text.find("req_").and_then(|at| text.get(at..)) {
-            return id.get(..end(id).min(REQUEST_ID_BYTES_MAX)).unwrap_or("").to_owned();
+            return id
+                .get(..end(id).min(REQUEST_ID_BYTES_MAX))
+                .unwrap_or("")
+                .to_owned();
         }
         let lower = text.to_ascii_lowercase();
         for key in KEYS {
-            let Some(after) = lower.find(key).and_then(|at| text.get(at + key.len()..)) else { continue };
+            let Some(after) = lower.find(key).and_then(|at| text.get(at + key.len()..)) else {
+                continue;
+            };
             let after = after.trim_start_matches(|c: char| " :='\"\\".contains(c));
-            let id = after.get(..end(after).min(REQUEST_ID_BYTES_MAX)).unwrap_or("");
+            let id = after
+                .get(..end(after).min(REQUEST_ID_BYTES_MAX))
+                .unwrap_or("");
             if id.len() >= 8 && id.bytes().any(|b| b.is_ascii_digit()) {
                 return id.to_owned();
             }

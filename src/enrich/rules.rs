@@ -6,6 +6,7 @@
 
 use super::classify::Signatures;
 
+use super::price::PriceTable;
 use super::providers::Providers;
 use std::sync::{Arc, LazyLock};
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, LazyLock};
 pub struct Rules {
     pub(crate) providers: Providers,
     pub(crate) signatures: Signatures,
+    pub(crate) prices: PriceTable,
 }
 
 /// The user's own rules, as texts with the names to show in errors.
@@ -74,6 +76,8 @@ const PROVIDERS: (&str, &str) = (
     include_str!("../../rules/providers.toml"),
 );
 
+const PRICES: (&str, &str) = ("rules/prices.csv", include_str!("../../rules/prices.csv"));
+
 static BUILTIN: LazyLock<Arc<Rules>> = LazyLock::new(|| {
     // The compiled-in tables are checked by the tests; a program without them is useless.
     Arc::new(Rules::load(&Overrides::default()).unwrap_or_else(|e| panic!("{e}")))
@@ -100,9 +104,13 @@ impl Rules {
         failures.extend(FAILURES.map(|(n, t)| (n.to_owned(), t.to_owned())));
         let signatures = Signatures::parse(&failures, &providers)?;
 
+        let mut prices = own(&overrides.prices);
+        prices.push((PRICES.0.to_owned(), PRICES.1.to_owned()));
+        let prices = PriceTable::parse(&prices)?;
         Ok(Rules {
             providers,
             signatures,
+            prices,
         })
     }
 }

@@ -92,13 +92,21 @@ pub fn classify_lines(
 }
 
 fn answer(rules: &Rules, q: Question<'_>, output: &mut impl Write) -> io::Result<()> {
-    let [error_type, error_code, message, body, finish] =
-        [&q.error_type, &q.error_code, &q.message, &q.body, &q.finish_reason].map(text);
+    let [error_type, error_code, message, body, finish] = [
+        &q.error_type,
+        &q.error_code,
+        &q.message,
+        &q.body,
+        &q.finish_reason,
+    ]
+    .map(text);
     let status = match &q.http_status {
         Value::String(s) => s.parse().ok(),
         other => other.as_u64().and_then(|n| u16::try_from(n).ok()),
     };
-    let told = [&error_type, &error_code, &message, &body].iter().any(|t| !t.is_empty())
+    let told = [&error_type, &error_code, &message, &body]
+        .iter()
+        .any(|t| !t.is_empty())
         || q.exception_type.is_some()
         || status.is_some_and(|s| s >= 400)
         || finish.is_empty();

@@ -25,13 +25,19 @@ pub fn meaning(class: FailureClass) -> Meaning {
     use RetryAdvice::{AfterDelay, AfterFix, Immediately, Never};
     let (phase, fault_domain, retry) = match class {
         // The request or the account has to change.
-        RequestInvalid | RequestInvalidSchema | RequestContextLength | RequestTooLarge => (Before, Ours, AfterFix),
+        RequestInvalid | RequestInvalidSchema | RequestContextLength | RequestTooLarge => {
+            (Before, Ours, AfterFix)
+        }
         AuthInvalidKey | AuthMissingKey => (Before, Ours, AfterFix),
-        AccessPermissionDenied | AccessModelUnavailable | AccessRegionUnsupported => (Before, Ours, AfterFix),
+        AccessPermissionDenied | AccessModelUnavailable | AccessRegionUnsupported => {
+            (Before, Ours, AfterFix)
+        }
         BillingQuotaExhausted => (Before, Ours, AfterFix),
         ModelIncompatible | ModelDeprecated => (Before, Ours, AfterFix),
         // Limits of ours clear by waiting.
-        RateLimitRequests | RateLimitTokens | RateLimitConcurrency | RateLimitUnspecified => (Before, Ours, AfterDelay),
+        RateLimitRequests | RateLimitTokens | RateLimitConcurrency | RateLimitUnspecified => {
+            (Before, Ours, AfterDelay)
+        }
         // The provider has to recover.
         CapacityOverloaded | ProviderUnavailable => (Before, Provider, AfterDelay),
         ProviderServerError => (During, Provider, AfterDelay),
@@ -49,5 +55,9 @@ pub fn meaning(class: FailureClass) -> Meaning {
         AppError => (After, Ours, AfterFix),
         Unknown => (Before, Nobody, AfterDelay),
     };
-    Meaning { phase, fault_domain, retry }
+    Meaning {
+        phase,
+        fault_domain,
+        retry,
+    }
 }

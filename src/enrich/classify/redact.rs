@@ -33,13 +33,18 @@ static SECRET: LazyLock<Regex> = LazyLock::new(|| {
 /// Shortens a text and, where `look` says that it may hold secrets, takes them out.
 pub(super) fn redact(text: &str, look: bool) -> String {
     // A secret across the cut must not survive as a shorter, unrecognised one: redact first.
-    let generous = text.get(..text.floor_char_boundary(MESSAGE_BYTES_MAX * 2)).unwrap_or("");
+    let generous = text
+        .get(..text.floor_char_boundary(MESSAGE_BYTES_MAX * 2))
+        .unwrap_or("");
     let clean: Cow<'_, str> = match look {
         true => SECRET.replace_all(generous, "[redacted]"),
         false => generous.into(),
     };
     let clean = clean.trim();
-    clean.get(..clean.floor_char_boundary(MESSAGE_BYTES_MAX)).unwrap_or("").to_owned()
+    clean
+        .get(..clean.floor_char_boundary(MESSAGE_BYTES_MAX))
+        .unwrap_or("")
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -50,15 +55,27 @@ mod tests {
     fn keys_tokens_and_addresses_go() {
         for (text, secret) in [
             ("Incorrect API key provided: sk-proj-abc123XYZ.", "abc123"),
-            ("Incorrect API key provided: sk-ab***************wxyz.", "wxyz"),
+            (
+                "Incorrect API key provided: sk-ab***************wxyz.",
+                "wxyz",
+            ),
             ("header Bearer abcdefgh.ijkl was refused", "abcdefgh"),
             ("credential AKIAABCDEFGHIJKLMNOP is unknown", "ABCDEFGH"),
-            ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln expired", "eyJhbGci"),
+            (
+                "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln expired",
+                "eyJhbGci",
+            ),
             ("mail ops.team@example.co.uk for access", "ops.team"),
-            ("GET https://x.test/v1?key=AIzaSyA1234567890abcdefghijk", "AIzaSy"),
+            (
+                "GET https://x.test/v1?key=AIzaSyA1234567890abcdefghijk",
+                "AIzaSy",
+            ),
         ] {
             let clean = redact(text, true);
-            assert!(clean.contains("[redacted]") && !clean.contains(secret), "{clean}");
+            assert!(
+                clean.contains("[redacted]") && !clean.contains(secret),
+                "{clean}"
+            );
         }
     }
 

@@ -194,7 +194,10 @@ impl Signatures {
         if !row.text.is_empty() && literal.is_none() {
             return None;
         }
-        let code = seen.codes.iter().find(|c| row.code.contains(&c.to_string()));
+        let code = seen
+            .codes
+            .iter()
+            .find(|c| row.code.contains(&c.to_string()));
         if !row.code.is_empty() && code.is_none() {
             return None;
         }
@@ -279,17 +282,21 @@ impl Builder {
             if other != file {
                 return Ok(()); // a user's row of the same id came first and replaces this one
             }
-            return Err(wrong(format!("rule {id:?} is there twice, first in line {at}")));
+            return Err(wrong(format!(
+                "rule {id:?} is there twice, first in line {at}"
+            )));
         }
         let class = FailureClass::parse(row.class.get_ref()).ok_or_else(|| {
             let at = line_of(text, row.class.span().start);
             RulesError::at(file, at, format!("unknown class {:?}", row.class.get_ref()))
         })?;
         let set = |names: &[String]| -> Result<u64, RulesError> {
-            names.iter().try_fold(0, |set, name| match providers.mask(name) {
-                0 => Err(wrong(format!("unknown provider {name:?}"))),
-                mask => Ok(set | mask),
-            })
+            names
+                .iter()
+                .try_fold(0, |set, name| match providers.mask(name) {
+                    0 => Err(wrong(format!("unknown provider {name:?}"))),
+                    mask => Ok(set | mask),
+                })
         };
         let signature = Signature {
             class,
@@ -309,13 +316,18 @@ impl Builder {
             },
             id,
         };
-        let triggers = [signature.text.len(), signature.all.len(), signature.code.len()];
+        let triggers = [
+            signature.text.len(),
+            signature.all.len(),
+            signature.code.len(),
+        ];
         let others = signature.finish.len() + signature.status.len();
         if triggers.iter().sum::<usize>() + others == 0 {
             let what = "a rule needs one of text, all, code, finish, status".to_owned();
             return Err(wrong(what));
         }
-        self.ids.insert(signature.id.clone(), (file.to_owned(), line));
+        self.ids
+            .insert(signature.id.clone(), (file.to_owned(), line));
         self.rows.push(signature);
         if self.rows.len() > SIGNATURE_WORDS * 64 {
             return Err(wrong(format!("more than {} rules", SIGNATURE_WORDS * 64)));
@@ -390,7 +402,11 @@ impl Signatures {
         for (number, row) in self.rows.iter().enumerate() {
             let number = u16::try_from(number).unwrap_or(u16::MAX);
             let first = row.all.first().map(std::slice::from_ref);
-            let literals = if row.text.is_empty() { first.unwrap_or(&[]) } else { &row.text };
+            let literals = if row.text.is_empty() {
+                first.unwrap_or(&[])
+            } else {
+                &row.text
+            };
             if !literals.is_empty() {
                 for literal in literals {
                     if let Some(rows) = self.by_literal.get_mut(usize::from(*literal)) {
@@ -403,7 +419,10 @@ impl Signatures {
                 }
             } else if !row.finish.is_empty() {
                 for finish in &row.finish {
-                    self.by_finish.entry(finish.clone()).or_default().push(number);
+                    self.by_finish
+                        .entry(finish.clone())
+                        .or_default()
+                        .push(number);
                 }
             } else {
                 for status in &row.status {
@@ -418,16 +437,22 @@ impl Signatures {
 fn word<T>(text: Option<&str>, parse: fn(&str) -> Option<T>) -> Result<Option<T>, String> {
     match text {
         None => Ok(None),
-        Some(text) => parse(text).map(Some).ok_or_else(|| format!("unknown word {text:?}")),
+        Some(text) => parse(text)
+            .map(Some)
+            .ok_or_else(|| format!("unknown word {text:?}")),
     }
 }
 
 fn retry(text: &str) -> Option<RetryAdvice> {
     use RetryAdvice::*;
-    [Never, AfterDelay, Immediately, AfterFix].into_iter().find(|r| r.as_str() == text)
+    [Never, AfterDelay, Immediately, AfterFix]
+        .into_iter()
+        .find(|r| r.as_str() == text)
 }
 
 fn phase(text: &str) -> Option<Phase> {
     use Phase::*;
-    [BeforeGeneration, DuringGeneration, AfterGeneration].into_iter().find(|p| p.as_str() == text)
+    [BeforeGeneration, DuringGeneration, AfterGeneration]
+        .into_iter()
+        .find(|p| p.as_str() == text)
 }

@@ -58,26 +58,124 @@ impl Marker {
     pub(super) fn literals(self) -> &'static [&'static str] {
         match self {
             Marker::Code => &[
-                "\"code\":", "'code':", "\"type\":", "'type':", "\"status\":", "'status':", "\"reason\":", "'reason':",
-                "\"error_type\":", "'error_type':", "\"error_code\":", "'error_code':", "\"errorcode\":", "'errorcode':",
-                "\"__type\":", "'__type':", "\"error\":", "'error':", "|code:", "|type:", "|error code ", "|error_code:", "|error_code=",
-                "an error occurred (", "|code=", "|reason:", "|errortype:",
+                "\"code\":",
+                "'code':",
+                "\"type\":",
+                "'type':",
+                "\"status\":",
+                "'status':",
+                "\"reason\":",
+                "'reason':",
+                "\"error_type\":",
+                "'error_type':",
+                "\"error_code\":",
+                "'error_code':",
+                "\"errorcode\":",
+                "'errorcode':",
+                "\"__type\":",
+                "'__type':",
+                "\"error\":",
+                "'error':",
+                "|code:",
+                "|type:",
+                "|error code ",
+                "|error_code:",
+                "|error_code=",
+                "an error occurred (",
+                "|code=",
+                "|reason:",
+                "|errortype:",
             ],
             Marker::Status => &[
-                "error code: ", "status code: ", "status code ", "status_code: ", "status_code=", "status_code': ", "status_code\": ", "statuscode: ",
-                "statuscode=", "statuscode\":", "status: ", "|status ", "http ", "http/1.1 ", "http/2 ", "http status ", "error: ",
-                "|error ", "\"status\":", "'status':", "\"code\":", "'code':", "|code ", "(status ", "http error ", "responded with ", "returned ",
+                "error code: ",
+                "status code: ",
+                "status code ",
+                "status_code: ",
+                "status_code=",
+                "status_code': ",
+                "status_code\": ",
+                "statuscode: ",
+                "statuscode=",
+                "statuscode\":",
+                "status: ",
+                "|status ",
+                "http ",
+                "http/1.1 ",
+                "http/2 ",
+                "http status ",
+                "error: ",
+                "|error ",
+                "\"status\":",
+                "'status':",
+                "\"code\":",
+                "'code':",
+                "|code ",
+                "(status ",
+                "http error ",
+                "responded with ",
+                "returned ",
             ],
             Marker::Delay => &[
-                "try again in ", "retry after ", "retry in ", "retrydelay\": ", "retrydelay': ", "retry-after: ", "retry-after': ", "retry-after\": ",
-                "retry_after\": ", "retry_after': ", "retry_after_seconds\": ", "resets_in_seconds\": ", "resets_in_seconds\":", "retrydelay\":",
-                "please wait ", "try again after ", "retry_after_seconds': ", "resets_in_seconds': ", "wait for ", "available in ",
-                "reset after ", "resets in ", "reset in ",
+                "try again in ",
+                "retry after ",
+                "retry in ",
+                "retrydelay\": ",
+                "retrydelay': ",
+                "retry-after: ",
+                "retry-after': ",
+                "retry-after\": ",
+                "retry_after\": ",
+                "retry_after': ",
+                "retry_after_seconds\": ",
+                "resets_in_seconds\": ",
+                "resets_in_seconds\":",
+                "retrydelay\":",
+                "please wait ",
+                "try again after ",
+                "retry_after_seconds': ",
+                "resets_in_seconds': ",
+                "wait for ",
+                "available in ",
+                "reset after ",
+                "resets in ",
+                "reset in ",
             ],
-            Marker::RequestId => &["req_", "request_id", "request-id", "requestid", "request id", "x-amzn-requestid", "apim-request-id"],
+            Marker::RequestId => &[
+                "req_",
+                "request_id",
+                "request-id",
+                "requestid",
+                "request id",
+                "x-amzn-requestid",
+                "apim-request-id",
+            ],
             Marker::Secret => &[
-                "sk-", "akia", "asia", "bearer ", "eyj", "@", "aiza", "gsk_", "xai-", "hf_", "ghp_", "github_pat_", "api_key", "api-key", "apikey",
-                "password", "secret", "authorization", "pplx-", "nvapi-", "r8_", "key=", "token=", "ya29.", "api key", "://",
+                "sk-",
+                "akia",
+                "asia",
+                "bearer ",
+                "eyj",
+                "@",
+                "aiza",
+                "gsk_",
+                "xai-",
+                "hf_",
+                "ghp_",
+                "github_pat_",
+                "api_key",
+                "api-key",
+                "apikey",
+                "password",
+                "secret",
+                "authorization",
+                "pplx-",
+                "nvapi-",
+                "r8_",
+                "key=",
+                "token=",
+                "ya29.",
+                "api key",
+                "://",
             ],
         }
     }
@@ -112,7 +210,10 @@ fn head_and_tail(text: &str) -> [&str; 2] {
     }
     let head = text.floor_char_boundary(TEXT_HEAD_BYTES_MAX);
     let tail = text.ceil_char_boundary(text.len() - TEXT_TAIL_BYTES_MAX);
-    [text.get(..head).unwrap_or(""), text.get(tail..).unwrap_or("")]
+    [
+        text.get(..head).unwrap_or(""),
+        text.get(tail..).unwrap_or(""),
+    ]
 }
 
 /// Is this a line of a stack trace? Their paths hold words such as `internal` and `timeout`.
@@ -171,7 +272,9 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
     found.status = leading_status(text);
     for hit in table.automaton.find_overlapping_iter(text) {
         let number = hit.pattern().as_usize();
-        let Some(literal) = table.literals.get(number) else { continue };
+        let Some(literal) = table.literals.get(number) else {
+            continue;
+        };
         if literal.word_start && !boundary_before(text, hit.start())
             || literal.word_end && !boundary_after(text, hit.end())
         {
@@ -179,7 +282,9 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
         }
         found.literals.insert(number);
         found.providers |= literal.provider;
-        let Some(marker) = literal.marker else { continue };
+        let Some(marker) = literal.marker else {
+            continue;
+        };
         let after = text.get(hit.end()..).unwrap_or("");
         match marker {
             // One literal can announce a code and a status: both readers look.
@@ -232,9 +337,17 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
         }
         let head = line.get(..line.floor_char_boundary(400)).unwrap_or("");
         for word in head.split([' ', '(', '[', ']', ')']) {
-            let name = word.trim_end_matches([':', ',']).rsplit('.').next().unwrap_or("");
-            let told = word.ends_with(':') || name.ends_with("exception") || name.ends_with("error");
-            let plain = name.len() > 3 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+            let name = word
+                .trim_end_matches([':', ','])
+                .rsplit('.')
+                .next()
+                .unwrap_or("");
+            let told =
+                word.ends_with(':') || name.ends_with("exception") || name.ends_with("error");
+            let plain = name.len() > 3
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
             if told && plain && name.len() <= VALUE_BYTES_MAX && out.len() < VALUES_MAX / 2 {
                 out.push(Cow::Borrowed(name));
             }
@@ -253,9 +366,16 @@ fn leading_status(text: &str) -> Option<u16> {
 /// An HTTP status at the start of a text.
 pub(super) fn status(after: &str) -> Option<u16> {
     let after = after.trim_start_matches([' ', '"', '\'', '(', '<', '{']);
-    let after = after.strip_prefix("code: ").or_else(|| after.strip_prefix("code ")).unwrap_or(after);
+    let after = after
+        .strip_prefix("code: ")
+        .or_else(|| after.strip_prefix("code "))
+        .unwrap_or(after);
     let digits = after.get(..3)?;
-    if after.as_bytes().get(3).is_some_and(|b| b.is_ascii_alphanumeric()) {
+    if after
+        .as_bytes()
+        .get(3)
+        .is_some_and(|b| b.is_ascii_alphanumeric())
+    {
         return None;
     }
     digits.parse().ok().filter(|s| (400..=599).contains(s))
@@ -268,11 +388,17 @@ pub(super) fn duration_ms(after: &str) -> Option<u64> {
     let mut total = 0.0_f64;
     let mut any = false;
     loop {
-        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .unwrap_or(rest.len());
         let (number, after) = rest.split_at(end);
-        let Ok(number) = number.trim_end_matches('.').parse::<f64>() else { break };
+        let Ok(number) = number.trim_end_matches('.').parse::<f64>() else {
+            break;
+        };
         let after = after.trim_start();
-        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(end);
         let known = unit_ms(unit);
         total += number * known.unwrap_or(1000.0);
