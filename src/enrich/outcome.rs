@@ -56,6 +56,11 @@ fn verdict(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
         Finish::Length => return Some((OutputTruncated, "outcome.finish: length")),
         Finish::Cancelled => return Some((ClientCancelled, "outcome.finish: cancelled")),
         Finish::Interrupted => return Some((StreamInterrupted, "outcome.finish: interrupted")),
+        // A recorder that saw an early end of the stream writes `error` and leaves the span green.
+        Finish::Error if call.streaming == Some(true) => {
+            return Some((StreamInterrupted, "outcome.finish: error in a stream"));
+        }
+        Finish::Error => return Some((Unknown, "outcome.finish: error without a cause")),
         _ => {}
     }
     if parts().any(|p| p.kind == PartKind::Refusal && !p.text.is_empty()) {

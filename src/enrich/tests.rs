@@ -168,3 +168,45 @@ fn a_mistake_in_a_users_file_names_file_and_line() {
             .starts_with("own.toml:4: unknown class")
     );
 }
+
+#[test]
+fn a_cut_text_keeps_its_class_and_no_cut_panics() {
+    let texts = [
+        "Error code: 429 - {'error': {'message': 'You exceeded your current quota, please check your plan and billing \
+         details. For more information on this error, read the docs.', 'type': 'insufficient_quota'}}",
+        "400 {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 250000 \
+         tokens > 200000 maximum\"},\"request_id\":\"req_1\"}",
+        "错误: 账户余额不足 “请充值” ’后重试",
+    ];
+    let class = |text: &str| {
+        let errors = Errors {
+            is_error: true,
+            messages: &[text],
+            ..Errors::default()
+        };
+        enrich(
+            Rules::builtin(),
+            &Call {
+                errors,
+                ..Call::default()
+            },
+        )
+        .failure
+        .map(|f| f.class)
+    };
+    for text in texts {
+        for end in (0..=text.len()).filter(|e| text.is_char_boundary(*e)) {
+            assert!(class(&text[..end]).is_some());
+        }
+        assert_eq!(class(text), class(&text[..text.floor_char_boundary(128)]));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in ".{0,300}", code in "[a-zA-Z_.0-9]{0,20}") {
+        let errors = Errors { is_error: true, error_code: &code, messages: &[&text], ..Errors::default() };
+        let call = Call { errors, ..Call::default() };
+        proptest::prop_assert!(enrich(Rules::builtin(), &call).failure.is_some());
+    }
+}
