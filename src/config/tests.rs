@@ -76,7 +76,7 @@ lapwing.yaml: 11 mistakes
   lapwing.yaml:12:22: `journal.max_bytes` is \"lots\": write a size as 64MiB, 8GiB or a number of bytes
   lapwing.yaml:12:46: `durability` is given twice, first in line 12: keep one
   lapwing.yaml:14:48: `alerts.routes.0.receiver` names \"oncall\" (route 0), which `alerts.receivers` does not have
-  lapwing.yaml:15:27: environment variable NOWHERE is not set: set it, or write `${env:NOWHERE:-default}`
+  lapwing.yaml:15:28: environment variable NOWHERE is not set: set it, or write `${env:NOWHERE:-default}`
   $LAPWING_CONTENT_STORE: `content.store` is \"maybe\": write true or false
 "
     );
