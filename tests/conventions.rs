@@ -1,0 +1,1 @@
+//! Conventions as their documents and sources describe them.
