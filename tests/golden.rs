@@ -19,7 +19,11 @@ fn captures_come_to_the_rows_in_their_golden_files() {
         .collect();
     runs.sort();
     for run in runs {
-        let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = run
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         for (scenario, files) in scenarios(&run) {
             let bodies: Vec<Body> = files.iter().map(|file| body(file)).collect();
             let shown = snapshot(&bodies);
@@ -37,8 +41,15 @@ fn scenarios(run: &Path) -> BTreeMap<String, Vec<std::path::PathBuf>> {
     let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for entry in fs::read_dir(run).expect("a run") {
         let path = entry.expect("entry").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let cut = name.find(".traces").or(name.find(".logs")).expect("traces or logs");
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let cut = name
+            .find(".traces")
+            .or(name.find(".logs"))
+            .expect("traces or logs");
         found.entry(name[..cut].to_owned()).or_default().push(path);
     }
     for files in found.values_mut() {

@@ -268,6 +268,12 @@ impl From<&str> for Val {
     }
 }
 
+impl From<i32> for Val {
+    fn from(number: i32) -> Val {
+        i64::from(number).into()
+    }
+}
+
 impl From<i64> for Val {
     fn from(number: i64) -> Val {
         Val(AnyValue {

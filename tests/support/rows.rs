@@ -71,7 +71,10 @@ fn apply(rows: &mut Vec<Row>, changes: &Changes<'_>) {
         let row = row(&change.call);
         let key = |r: &Row| (r.trace_id, r.span_id);
         if change.sign > 0 {
-            assert!(!rows.iter().any(|r| key(r) == key(&row)), "written twice: {row:?}");
+            assert!(
+                !rows.iter().any(|r| key(r) == key(&row)),
+                "written twice: {row:?}"
+            );
             rows.push(row);
         } else {
             let at = rows.iter().position(|r| *r == row);
@@ -94,7 +97,8 @@ fn row(call: &Call<'_>) -> Row {
 fn call_json(call: &Call<'_>) -> Value {
     let mut out = Map::new();
     let mut put = |name: &str, value: Value| {
-        let blank = value.is_null() || value == json!("") || value == json!([]) || value == json!({});
+        let blank =
+            value.is_null() || value == json!("") || value == json!([]) || value == json!({});
         if !blank {
             out.insert(name.to_owned(), value);
         }
@@ -113,24 +117,59 @@ fn call_json(call: &Call<'_>) -> Value {
     put("feature", json!(call.feature));
     put("user", json!(call.user_id));
     put("session", json!(call.session_id));
-    put("dimensions", json!(call.dimensions.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>()));
+    put(
+        "dimensions",
+        json!(
+            call.dimensions
+                .iter()
+                .map(|(k, v)| format!("{k}={v}"))
+                .collect::<Vec<_>>()
+        ),
+    );
     put("streaming", json!(call.streaming));
     put("ttft", json!(call.ttft_ns.map(|_| "told")));
     put("max_tokens", json!(call.max_tokens));
-    put("response_format", match call.response_format {
-        lapwing::call::ResponseFormat::Unspecified => Value::Null,
-        told => json!(format!("{told:?}")),
-    });
-    put("response_schema", json!(!call.response_schema.is_empty()).as_bool().filter(|b| *b).into());
-    put("tools", json!(call.tool_definitions.map(|t| t.iter().map(|t| t.name).collect::<Vec<_>>())));
+    put(
+        "response_format",
+        match call.response_format {
+            lapwing::call::ResponseFormat::Unspecified => Value::Null,
+            told => json!(format!("{told:?}")),
+        },
+    );
+    put(
+        "response_schema",
+        json!(!call.response_schema.is_empty())
+            .as_bool()
+            .filter(|b| *b)
+            .into(),
+    );
+    put(
+        "tools",
+        json!(
+            call.tool_definitions
+                .map(|t| t.iter().map(|t| t.name).collect::<Vec<_>>())
+        ),
+    );
     let usage = &call.usage;
     put("tokens", json!([usage.input_tokens, usage.output_tokens]));
-    put("cache_read", json!(usage.cache_read_tokens.filter(|n| *n > 0)));
-    put("cache_write", json!(usage.cache_write_tokens.filter(|n| *n > 0)));
-    put("reasoning", json!(usage.reasoning_tokens.filter(|n| *n > 0)));
+    put(
+        "cache_read",
+        json!(usage.cache_read_tokens.filter(|n| *n > 0)),
+    );
+    put(
+        "cache_write",
+        json!(usage.cache_write_tokens.filter(|n| *n > 0)),
+    );
+    put(
+        "reasoning",
+        json!(usage.reasoning_tokens.filter(|n| *n > 0)),
+    );
     put("tokens_source", json!(usage.source.as_str()));
     put("cost", json!(call.reported_cost_usd));
-    put("finish", json!(format!("{:?} {}", call.finish, call.finish_reason)));
+    put(
+        "finish",
+        json!(format!("{:?} {}", call.finish, call.finish_reason)),
+    );
     put("errors", errors_json(call));
     put("attempt", json!(call.attempt));
     put("input", content_json(&call.input));
