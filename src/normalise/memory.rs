@@ -25,6 +25,7 @@ use super::{
     attributes::AttributeTable,
     fold::fold,
     observe::{Observation, Observer},
+    recognise::SpanRole,
 };
 use crate::{
     call::Call,
@@ -291,6 +292,8 @@ impl Memory {
         changes: &mut Changes<'a>,
     ) {
         let mut fresh = news.observations();
+        // What repeats calls around it or below it would count as one where those are not known.
+        fresh.retain(|o| matches!(o.role, SpanRole::Call | SpanRole::Supplement));
         for id in ids {
             let Some(group) = self.groups.get_mut(id) else {
                 continue;

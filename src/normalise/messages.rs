@@ -5,17 +5,20 @@
 //! LangChain's `generations` and `kwargs`, OTel's parts. It looks for the fields that say
 //! something and ignores the rest; it never judges.
 
+mod tools;
+
+pub use tools::read_tools;
+
 use bumpalo::{Bump, collections::Vec as ArenaVec};
 
 use super::json::Json;
-use crate::call::{Message, Part, PartKind, Role, ToolDefinition};
+use crate::call::{Message, Part, PartKind, Role};
 
 /// Containers inside containers that are followed; real shapes need six.
 const DEPTH_MAX: usize = 12;
-/// Messages kept of one conversation, parts of one message, tools of one request.
+/// Messages kept of one conversation, parts of one message.
 const MESSAGES_MAX: usize = 4096;
 const PARTS_MAX: usize = 1024;
-const TOOLS_MAX: usize = 512;
 
 /// Fields that hold the messages of a request or an answer, in the order they are tried.
 const CONTAINERS: [&str; 13] = [
@@ -56,52 +59,6 @@ pub fn read<'a>(text: &'a str, role: Role, arena: &'a Bump) -> &'a [Message<'a>]
         },
     }
     reader.out.into_bump_slice()
-}
-
-/// Reads the tools offered to the model: OpenAI's, Anthropic's, Gemini's, MCP's and OTel's shape.
-pub fn read_tools<'a>(text: &'a str, arena: &'a Bump) -> &'a [ToolDefinition<'a>] {
-    let mut out = ArenaVec::new_in(arena);
-    if let Some(json) = Json::container(text) {
-        for item in json.items().take(TOOLS_MAX) {
-            // AI SDK: a list of JSON texts.
-            let item = item.string(arena).and_then(Json::container).unwrap_or(item);
-            push_tool(item, arena, &mut out);
-        }
-    }
-    out.into_bump_slice()
-}
-
-fn push_tool<'a>(tool: Json<'a>, arena: &'a Bump, out: &mut ArenaVec<'a, ToolDefinition<'a>>) {
-    if let Some(list) = tool
-        .get("functionDeclarations")
-        .or(tool.get("function_declarations"))
-    {
-        for function in list.items().take(TOOLS_MAX) {
-            push_tool(function, arena, out);
-        }
-        return;
-    }
-    let tool = tool
-        .get("function")
-        .or(tool.get("toolSpec"))
-        .filter(Json::is_object)
-        .unwrap_or(tool);
-    let name = tool.get("name").map_or("", |n| n.to_text(arena));
-    if name.is_empty() {
-        return;
-    }
-    let parameters = [
-        "parameters",
-        "input_schema",
-        "inputSchema",
-        "parametersJsonSchema",
-    ]
-    .iter()
-    .find_map(|key| tool.get(key))
-    .map(|schema| schema.get("json").unwrap_or(schema))
-    .filter(|schema| !schema.is_null())
-    .map_or("", |schema| schema.to_text(arena));
-    out.push(ToolDefinition { name, parameters });
 }
 
 struct Reader<'a> {

@@ -13,7 +13,7 @@ use crate::{
 /// Evidence of one group that is kept; a longer trace goes on without its past.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Spans of one group that are kept together: the work per arrival grows with them.
-const GROUP_SPANS_MAX: usize = 256;
+const GROUP_SPANS_MAX: usize = 512;
 
 /// A span of any trace.
 type Key = ([u8; 16], [u8; 8]);
