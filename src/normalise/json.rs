@@ -123,7 +123,7 @@ impl<'a> Json<'a> {
     }
 
     /// A string's text, or the text of any other value as written; `""` for null.
-    pub fn to_text(&self, arena: &'a Bump) -> &'a str {
+    pub fn to_text(self, arena: &'a Bump) -> &'a str {
         if self.is_null() {
             return "";
         }

@@ -1,12 +1,9 @@
 //! Scenarios of one trace whose spans are all there.
 
-#[path = "../../../tests/support/otlp.rs"]
-mod otlp;
-
 use bumpalo::Bump;
 
-use self::otlp::{SpanOf, span, traces};
 use super::*;
+use crate::normalise::otlp::{SpanOf, span, traces};
 use crate::{
     decode,
     normalise::{attributes::AttributeTable, memory::observe_all},

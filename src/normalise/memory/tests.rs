@@ -1,17 +1,15 @@
 //! Scenarios of evidence that comes late, twice, too much or in any order.
 
 mod limits;
-#[path = "../../../tests/support/otlp.rs"]
-mod otlp;
 mod properties;
 
 use std::collections::BTreeMap;
 
 use bumpalo::Bump;
 
-use self::otlp::{SpanOf, log, logs, map, span, trace_id, traces};
 use super::*;
 use crate::decode;
+use crate::normalise::otlp::{LogOf, SpanOf, log, logs, map, span, trace_id, traces};
 
 type Key = ([u8; 16], [u8; 8]);
 
@@ -65,7 +63,7 @@ impl Store {
         self.apply(changes)
     }
 
-    fn logs(&mut self, events: &[otlp::LogOf]) -> usize {
+    fn logs(&mut self, events: &[LogOf]) -> usize {
         let arena = Bump::new();
         let body = logs(events);
         let request = decode::logs(&body, &arena).unwrap();
@@ -251,7 +249,7 @@ fn traces_that_turn_out_to_be_one_group_keep_their_totals() {
     let (outer, native) = native_twin();
     let mut store = Store::new();
     store.spans(&[outer, post(5, 10, 200).trace(1).under(7)]);
-    store.spans(&[native.clone()]);
+    store.spans(std::slice::from_ref(&native));
     store.spans(&[call("late").trace(2).id(10).between_ms(2000, 2100)]);
     store.spans(&[native, call("later").id(11).between_ms(3000, 3100)]);
     assert_eq!(store.tokens(), 24 * 3);
