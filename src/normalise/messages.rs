@@ -5,12 +5,15 @@
 //! LangChain's `generations` and `kwargs`, OTel's parts. It looks for the fields that say
 //! something and ignores the rest; it never judges.
 
+mod shape;
 mod tools;
 
+pub use shape::role_word;
 pub use tools::read_tools;
 
 use bumpalo::{Bump, collections::Vec as ArenaVec};
 
+use self::shape::{is_message, is_part, role_of};
 use super::json::Json;
 use crate::call::{Message, Part, PartKind, Role};
 
@@ -333,72 +336,6 @@ impl<'a> Reader<'a> {
             id: text(&["id", "tool_use_id", "call_id", "toolCallId", "toolUseId"]),
         });
     }
-}
-
-/// A message has a role, or a type that is one, or the fields only a message has.
-fn is_message(json: Json<'_>) -> bool {
-    let has = |key| json.get(key).is_some();
-    if has("role") && !has("messages") && !has("choices") && !has("candidates") {
-        return true;
-    }
-    if let Some(kind) = json.get("type") {
-        let kind = kind.raw().trim_matches(['"', '\'']);
-        if role_word(kind).is_some() || matches!(kind, "message" | "constructor") {
-            return has("content") || has("kwargs") || has("data");
-        }
-    }
-    has("parts") || (has("tool_calls") && has("content"))
-}
-
-/// A part is a text or an object that says what kind of content it is.
-fn is_part(json: Json<'_>) -> bool {
-    if json.get("role").is_some() || json.get("message").is_some() {
-        return false;
-    }
-    let typed = json
-        .get("type")
-        .is_some_and(|t| role_word(t.raw().trim_matches(['"', '\''])).is_none());
-    typed && json.get("kwargs").is_none()
-        || [
-            "text",
-            "functionCall",
-            "function_call",
-            "toolUse",
-            "toolRequest",
-            "tool_call",
-            "tool_call_result",
-            "toolCallId",
-            "inlineData",
-        ]
-        .iter()
-        .any(|key| json.get(key).is_some())
-}
-
-fn role_of<'a>(json: Json<'a>, arena: &'a Bump) -> Option<Role> {
-    let word = |key| json.get(key).map_or("", |v: Json<'a>| v.to_text(arena));
-    role_word(word("role"))
-        .or_else(|| role_word(word("type")))
-        .or_else(|| {
-            // LangChain: `"id": ["langchain", "schema", "messages", "HumanMessage"]`.
-            let class = json.get("id")?.items().last()?.to_text(arena);
-            role_word(
-                class
-                    .strip_suffix("Message")
-                    .or(class.strip_suffix("MessageChunk"))?,
-            )
-        })
-}
-
-/// Who a role word means, in any spelling.
-pub fn role_word(word: &str) -> Option<Role> {
-    let word = word.rsplit(['.', '/']).next().unwrap_or(word);
-    Some(match word.to_ascii_lowercase().as_str() {
-        "system" | "developer" => Role::System,
-        "user" | "human" => Role::User,
-        "assistant" | "ai" | "model" | "chatbot" | "aimessagechunk" => Role::Assistant,
-        "tool" | "function" | "ipython" | "tool_response" => Role::Tool,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

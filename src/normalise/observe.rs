@@ -105,7 +105,7 @@ impl<'t, 'a> Observer<'t, 'a> {
             };
             events.read(view, &mut self.fields);
         }
-        events.read_list(self.fields.value(Field::Events), self.arena);
+        events.read_list(self.fields.plain(Field::Events), self.arena);
         let call = self.call(&process, scope, span, recognised, &events);
         Some(Observation {
             role: recognised.role,

@@ -244,6 +244,17 @@ fn an_sdk_that_records_itself_in_another_trace_is_a_twin() {
 }
 
 #[test]
+fn a_twin_that_is_sent_again_finds_no_second_partner() {
+    let (outer, native) = native_twin();
+    let mut store = Store::new();
+    store.spans(std::slice::from_ref(&outer));
+    store.spans(std::slice::from_ref(&native));
+    store.spans(&[native]);
+    store.spans(&[outer.trace(3).id(3).between_ms(2, 1000)]);
+    assert_eq!((store.counted().len(), store.tokens()), (2, 48));
+}
+
+#[test]
 fn traces_that_turn_out_to_be_one_group_keep_their_totals() {
     // Both traces have rows already, one of them a failed attempt with its own history.
     let (outer, native) = native_twin();
