@@ -20,6 +20,11 @@ mod text;
 mod usage;
 mod vocabulary;
 
+/// Builds OTLP bodies for scenarios; the integration tests have the same file.
+#[cfg(test)]
+#[path = "../tests/support/otlp.rs"]
+mod otlp;
+
 pub use attributes::{AttributeTable, AttributeTableError};
 pub use observe::{Observation, Observer};
 pub use recognise::SpanRole;

@@ -11,3 +11,22 @@ mod rows;
 mod conventions;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
+/// The receivers, spoken to on the wire: request bytes to status, headers and body.
+mod receive;
+
+/// A file that nobody lists here would never run.
+#[test]
+fn every_test_file_is_listed() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(root).expect("tests") {
+        let path = entry.expect("entry").path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        if path.extension().is_some_and(|e| e == "rs") && stem != "main" {
+            assert!(
+                listed.contains(&format!("mod {stem};")),
+                "{stem} is not listed"
+            );
+        }
+    }
+}

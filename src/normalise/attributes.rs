@@ -60,7 +60,7 @@ fields! {
     ResendCount "resend_count",
     SystemInstructions "system_instructions", Input "input", Output "output",
     OutputText "output_text", OutputReasoning "output_reasoning",
-    OutputToolCalls "output_tool_calls", Template "template",
+    OutputToolCalls "output_tool_calls", Events "events", Template "template",
     Tenant "tenant", Feature "feature", User "user", Session "session",
     Environment "environment", Region "region", Service "service",
     ServiceVersion "service_version", SchemaVersion "schema_version", SampleRate "sample_rate",

@@ -85,6 +85,15 @@ fn input<'a>(fields: &Fields<'_, 'a>, events: &Events<'a>) -> Content<'a> {
         };
     }
     let conversation = read_text(fields, text, Role::User);
+    if conversation.is_empty() && !events.input.is_empty() {
+        // Logfire 3: the request's document has the settings, a list of events the messages.
+        let messages = &*arena.alloc_slice_copy(&events.input);
+        return Content {
+            recorded: true,
+            text: indexed::to_json(messages, arena),
+            messages,
+        };
+    }
     if system.is_empty() {
         return Content {
             recorded: true,

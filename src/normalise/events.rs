@@ -26,6 +26,8 @@ const FIRST_TOKEN: [&str; 5] = [
     "mlflow.chunk.item.0",
 ];
 
+/// Events of one list that are read.
+const EVENTS_MAX: usize = 4096;
 /// Azure's SDKs put an event's payload, as JSON text, into this attribute.
 const EVENT_CONTENT: &str = "gen_ai.event.content";
 
@@ -85,6 +87,31 @@ impl<'a> Events<'a> {
                 self.first_token_ns = Some(first);
             }
             _ => {}
+        }
+    }
+
+    /// Reads message events that are one JSON list.
+    pub fn read_list(&mut self, list: Value<'a>, arena: &'a Bump) {
+        if matches!(list, Value::Empty) || self.input_recorded || self.output_recorded {
+            return;
+        }
+        let items = Json::container(as_text(list, arena), arena).map(|json| json.items());
+        for event in items.into_iter().flatten().take(EVENTS_MAX) {
+            let name = event.get("event.name").map_or("", |n| n.text(arena));
+            let role = match name {
+                "gen_ai.choice" => {
+                    self.choice_json(*event, arena);
+                    continue;
+                }
+                "gen_ai.system.message" => Role::System,
+                "gen_ai.assistant.message" => Role::Assistant,
+                "gen_ai.tool.message" => Role::Tool,
+                "gen_ai.user.message" => Role::User,
+                _ => continue,
+            };
+            self.input_recorded = true;
+            let read = messages::read(event.raw(), role, arena);
+            self.input.extend_from_slice(read);
         }
     }
 

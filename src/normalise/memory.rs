@@ -25,6 +25,7 @@ use super::{
     attributes::AttributeTable,
     fold::fold,
     observe::{Observation, Observer},
+    recognise::SpanRole,
 };
 use crate::{
     call::Call,
@@ -254,13 +255,15 @@ impl Memory {
             self.overflow(&ids, news, arena, changes);
             return;
         }
-        let groups = ids.iter().filter_map(|id| self.groups.get(id));
-        let nothing_new = ids.len() == 1 && groups.clone().all(|g| !news.matters_to(g));
-        let old: Vec<Call<'a>> = if nothing_new {
-            Vec::new()
-        } else {
-            groups.flat_map(|g| g.calls(table, arena)).collect()
-        };
+        let known_to = |g: &Group| !news.matters_to(g);
+        let nothing_new =
+            matches!(ids.as_slice(), [id] if self.groups.get(id).is_some_and(known_to));
+        let mut old: Vec<Call<'a>> = Vec::new();
+        for id in ids.iter().filter(|_| !nothing_new) {
+            if let Some(group) = self.groups.get_mut(id) {
+                old.extend(group.calls(table, arena));
+            }
+        }
         let id = self.group_of(traces, now_ns);
         let Some(group) = self.groups.get_mut(&id) else {
             return;
@@ -292,6 +295,8 @@ impl Memory {
         changes: &mut Changes<'a>,
     ) {
         let mut fresh = news.observations();
+        // What repeats calls around it or below it would count as one where those are not known.
+        fresh.retain(|o| matches!(o.role, SpanRole::Call | SpanRole::Supplement));
         for id in ids {
             let Some(group) = self.groups.get_mut(id) else {
                 continue;

@@ -5,17 +5,23 @@
 //! LangChain's `generations` and `kwargs`, OTel's parts. It looks for the fields that say
 //! something and ignores the rest; it never judges.
 
+mod shape;
+mod tools;
+
+pub use shape::role_word;
+pub use tools::read_tools;
+
 use bumpalo::{Bump, collections::Vec as ArenaVec};
 
+use self::shape::{is_message, is_part, role_of};
 use super::json::{Json, looks_like_container};
-use crate::call::{Message, Part, PartKind, Role, ToolDefinition};
+use crate::call::{Message, Part, PartKind, Role};
 
 /// Containers inside containers that are followed; real shapes need six.
 const DEPTH_MAX: usize = 12;
-/// Messages kept of one conversation, parts of one message, tools of one request.
+/// Messages kept of one conversation, parts of one message.
 const MESSAGES_MAX: usize = 4096;
 const PARTS_MAX: usize = 1024;
-const TOOLS_MAX: usize = 512;
 
 /// Fields that hold the messages of a request or an answer, in the order they are tried.
 const CONTAINERS: [&str; 13] = [
@@ -72,55 +78,6 @@ pub fn read_json<'a>(
         _ => reader.push_text(role, text),
     }
     reader.out.into_bump_slice()
-}
-
-/// Reads the tools offered to the model: OpenAI's, Anthropic's, Gemini's, MCP's and OTel's shape.
-pub fn read_tools<'a>(text: &'a str, arena: &'a Bump) -> &'a [ToolDefinition<'a>] {
-    let mut out = ArenaVec::new_in(arena);
-    if let Some(json) = Json::container(text, arena) {
-        for item in json.items().iter().take(TOOLS_MAX) {
-            // AI SDK: a list of JSON texts.
-            let inner = item
-                .string(arena)
-                .and_then(|text| Json::container(text, arena));
-            let item = inner.unwrap_or(*item);
-            push_tool(item, arena, &mut out);
-        }
-    }
-    out.into_bump_slice()
-}
-
-fn push_tool<'a>(tool: Json<'a>, arena: &'a Bump, out: &mut ArenaVec<'a, ToolDefinition<'a>>) {
-    if let Some(list) = tool
-        .get("functionDeclarations")
-        .or(tool.get("function_declarations"))
-    {
-        for function in list.items().iter().take(TOOLS_MAX) {
-            push_tool(*function, arena, out);
-        }
-        return;
-    }
-    let tool = tool
-        .get("function")
-        .or(tool.get("toolSpec"))
-        .filter(Json::is_object)
-        .unwrap_or(tool);
-    let name = tool.get("name").map_or("", |n| n.text(arena));
-    if name.is_empty() {
-        return;
-    }
-    let parameters = [
-        "parameters",
-        "input_schema",
-        "inputSchema",
-        "parametersJsonSchema",
-    ]
-    .iter()
-    .find_map(|key| tool.get(key))
-    .map(|schema| schema.get("json").unwrap_or(schema))
-    .filter(|schema| !schema.is_null())
-    .map_or("", |schema| schema.text(arena));
-    out.push(ToolDefinition { name, parameters });
 }
 
 struct Reader<'a> {
@@ -398,72 +355,6 @@ impl<'a> Reader<'a> {
             id: text(&["id", "tool_use_id", "call_id", "toolCallId", "toolUseId"]),
         });
     }
-}
-
-/// A message has a role, or a type that is one, or the fields only a message has.
-fn is_message(json: Json<'_>) -> bool {
-    let has = |key| json.has(key);
-    if has("role") && !has("messages") && !has("choices") && !has("candidates") {
-        return true;
-    }
-    if let Some(kind) = json.get("type") {
-        let kind = kind.word();
-        if role_word(kind).is_some() || matches!(kind, "message" | "constructor") {
-            return has("content") || has("kwargs") || has("data");
-        }
-    }
-    has("parts") || (has("tool_calls") && has("content"))
-}
-
-/// A part is a text or an object that says what kind of content it is.
-fn is_part(json: Json<'_>) -> bool {
-    if json.has("role") || json.has("message") {
-        return false;
-    }
-    let typed = json
-        .get("type")
-        .is_some_and(|t| role_word(t.word()).is_none());
-    typed && !json.has("kwargs")
-        || [
-            "text",
-            "functionCall",
-            "function_call",
-            "toolUse",
-            "toolRequest",
-            "tool_call",
-            "tool_call_result",
-            "toolCallId",
-            "inlineData",
-        ]
-        .iter()
-        .any(|key| json.get(key).is_some())
-}
-
-fn role_of<'a>(json: Json<'a>, arena: &'a Bump) -> Option<Role> {
-    let word = |key| json.get(key).map_or("", |v: Json<'a>| v.text(arena));
-    role_word(word("role"))
-        .or_else(|| role_word(word("type")))
-        .or_else(|| {
-            // LangChain: `"id": ["langchain", "schema", "messages", "HumanMessage"]`.
-            let class = json.get("id")?.items().last()?.text(arena);
-            role_word(
-                class
-                    .strip_suffix("Message")
-                    .or(class.strip_suffix("MessageChunk"))?,
-            )
-        })
-}
-
-/// Who a role word means, in any spelling.
-pub fn role_word(word: &str) -> Option<Role> {
-    let word = word.rsplit(['.', '/']).next().unwrap_or(word);
-    Some(match word.to_ascii_lowercase().as_str() {
-        "system" | "developer" => Role::System,
-        "user" | "human" => Role::User,
-        "assistant" | "ai" | "model" | "chatbot" | "aimessagechunk" => Role::Assistant,
-        "tool" | "function" | "ipython" | "tool_response" => Role::Tool,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

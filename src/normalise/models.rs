@@ -84,8 +84,15 @@ fn openinference<'a>(call: &mut Call<'a>, name: &'a str, scope: &str) {
     let embeds = call.operation == crate::call::Operation::Embeddings;
     if call.request_model.is_empty() && (!names_response || call.errors.is_error || embeds) {
         call.request_model = name;
-    } else if call.response_model.is_empty() && !call.errors.is_error && (names_response || differs)
-    {
+        return;
+    }
+    // On errors the name stays the request's, unless an answer had begun.
+    let answered = if call.errors.is_error {
+        names_response && differs
+    } else {
+        names_response || differs
+    };
+    if call.response_model.is_empty() && answered {
         call.response_model = name;
     }
 }

@@ -105,6 +105,7 @@ impl<'t, 'a> Observer<'t, 'a> {
             };
             events.read(view, &mut self.fields);
         }
+        events.read_list(self.fields.plain(Field::Events), self.arena);
         let call = self.call(&process, scope, span, recognised, &events);
         Some(Observation {
             role: recognised.role,
@@ -180,6 +181,10 @@ impl<'t, 'a> Observer<'t, 'a> {
         call.streaming = streaming(fields, events, span.name);
         let streaming = call.streaming == Some(true);
         call.ttft_ns = time_to_first_token(fields, scope.name, span, events, streaming);
+        if call.ttft_ns.is_some() {
+            // Nobody tells the time of the first token of an answer that came in one piece.
+            call.streaming = call.streaming.or(Some(true));
+        }
         call.usage = usage::read(fields, scope.name, call.provider, streaming);
         call.reported_cost_usd = fields.number(Field::Cost).filter(|cost| *cost > 0.0);
         self.ids(&mut call);
@@ -339,7 +344,7 @@ fn streaming(fields: &Fields<'_, '_>, events: &Events<'_>, span_name: &str) -> O
     }
     let id = fields.text(Field::AiOperationId);
     if !id.is_empty() {
-        return Some(id.ends_with("doStream"));
+        return Some(id.contains("Stream") || id.contains(".stream"));
     }
     let told = fields.has(Field::CompletionStartTime)
         || events.first_token_ns.is_some()

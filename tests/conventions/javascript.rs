@@ -93,6 +93,18 @@ fn ai_sdk_retries_are_attempts_of_their_own() {
 }
 
 #[test]
+fn ai_sdk_stream_that_was_left_is_shown_by_its_wrapper_alone() {
+    let row = one(&[ai_sdk("ai.streamText").attr(
+        "ai.prompt",
+        r#"{"prompt":"What is the capital of France?"}"#,
+    )]);
+    has(
+        &row,
+        json!({"streaming": true, "finish": "Unknown ", "request_model": "gpt-4o"}),
+    );
+}
+
+#[test]
 fn ai_sdk_embeddings_have_one_count() {
     let call = ai_sdk("ai.embed.doEmbed")
         .id(2)

@@ -231,6 +231,44 @@ fn logfire_3_has_everything_in_two_documents() {
 }
 
 #[test]
+fn message_events_in_one_list_are_the_conversation() {
+    let list = r#"[{"event.name":"gen_ai.system.message","content":"Be brief.","role":"system"},
+        {"event.name":"gen_ai.user.message","content":"What is the capital of France?","role":"user"},
+        {"event.name":"gen_ai.choice","index":0,"message":{"role":"assistant","content":"Paris is the capital of France."}}]"#;
+    for (scope, convention) in [
+        ("pydantic-ai", "pydantic_ai"),
+        ("logfire.openai", "logfire"),
+    ] {
+        let row = one(&[span("chat gpt-4o")
+            .scope(scope)
+            .attr("gen_ai.request.model", "gpt-4o")
+            .attr("gen_ai.system", "openai")
+            .attr("request_data", r#"{"model":"gpt-4o","stream":false}"#)
+            .attr("events", list)]);
+        has(
+            &row,
+            json!({"convention": convention, "input": ["system: Be brief.", "user: What is the capital of France?"],
+            "output": [format!("assistant: {PARIS}")]}),
+        );
+    }
+}
+
+#[test]
+fn mlflow_around_gemini_keeps_the_provider_s_answer() {
+    let row = one(&[span("Models.generate_content")
+        .scope("mlflow.tracing.provider")
+        .attr("mlflow.spanType", "\"CHAT_MODEL\"")
+        .attr("mlflow.spanInputs", r#"{"model":"gemini-2.5-flash","contents":"What is the capital of France?"}"#)
+        .attr("mlflow.spanOutputs", r#"{"candidates":[{"content":{"parts":[{"text":"Paris is the capital of France."}],"role":"model"},"finish_reason":"STOP"}],"model_version":"gemini-2.5-flash"}"#)
+        .attr("mlflow.chat.tokenUsage", r#"{"input_tokens":24,"output_tokens":9,"total_tokens":33}"#)]);
+    has(
+        &row,
+        json!({"provider": "gcp.gemini", "request_model": "gemini-2.5-flash", "response_model": "gemini-2.5-flash",
+        "tokens": [24, 9], "finish": "Stop STOP", "output": [format!("assistant: {PARIS}")]}),
+    );
+}
+
+#[test]
 fn logfire_3_stream_is_one_call() {
     let data = format!(r#"{{"messages":{QUESTION},"model":"gpt-4o","stream":true}}"#);
     let part = |name: &str, kind: &str| {

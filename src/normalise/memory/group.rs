@@ -13,7 +13,11 @@ use crate::{
 /// Evidence of one group that is kept; a longer trace goes on without its past.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Spans of one group that are kept together: the work per arrival grows with them.
-const GROUP_SPANS_MAX: usize = 256;
+const GROUP_SPANS_MAX: usize = 512;
+
+/// Evidence read again and again, over the life of one group: a trace that comes span by span is
+/// read as often as it has spans.
+const GROUP_READ_BYTES_MAX: usize = 256 << 20;
 
 /// A span of any trace.
 type Key = ([u8; 16], [u8; 8]);
@@ -26,6 +30,8 @@ pub struct Group {
     /// Rows ever written, and the version they were last written with.
     rows: HashMap<Key, u32, RandomState>,
     pub touched_ns: u64,
+    /// Bytes of evidence that were read again.
+    read_bytes: usize,
     /// Too long to be worked out again: what comes now stands for itself.
     full: bool,
 }
@@ -47,7 +53,8 @@ impl Group {
     }
 
     /// The calls that the evidence shows.
-    pub fn calls<'a>(&self, table: &AttributeTable, arena: &'a Bump) -> Vec<Call<'a>> {
+    pub fn calls<'a>(&mut self, table: &AttributeTable, arena: &'a Bump) -> Vec<Call<'a>> {
+        self.read_bytes = self.read_bytes.saturating_add(self.evidence.bytes());
         self.evidence.calls(table, arena)
     }
 
@@ -63,7 +70,10 @@ impl Group {
     /// Gives the evidence up when there is too much of it; which spans were seen is remembered.
     pub fn close_when_full(&mut self) {
         let spans = self.evidence.span_count();
-        if !self.full && (spans > GROUP_SPANS_MAX || self.evidence.bytes() > GROUP_BYTES_MAX) {
+        let too_much = spans > GROUP_SPANS_MAX
+            || self.evidence.bytes() > GROUP_BYTES_MAX
+            || self.read_bytes > GROUP_READ_BYTES_MAX;
+        if too_much && !self.full {
             self.full = true;
             self.evidence.drop_bodies();
             self.rows = HashMap::default();
@@ -76,6 +86,7 @@ impl Group {
         self.rows.extend(other.rows);
         self.traces.extend(other.traces);
         self.full |= other.full;
+        self.read_bytes = self.read_bytes.saturating_add(other.read_bytes);
     }
 
     /// Compares what was written with what holds now.

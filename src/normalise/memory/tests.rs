@@ -1,16 +1,15 @@
 //! Scenarios of evidence that comes late, twice, too much or in any order.
 
-#[path = "../../../tests/support/otlp.rs"]
-mod otlp;
+mod limits;
 mod properties;
 
 use std::collections::BTreeMap;
 
 use bumpalo::Bump;
 
-use self::otlp::{SpanOf, log, logs, map, span, trace_id, traces};
 use super::*;
 use crate::decode;
+use crate::normalise::otlp::{LogOf, SpanOf, log, logs, map, span, trace_id, traces};
 
 type Key = ([u8; 16], [u8; 8]);
 
@@ -64,7 +63,7 @@ impl Store {
         self.apply(changes)
     }
 
-    fn logs(&mut self, events: &[otlp::LogOf]) -> usize {
+    fn logs(&mut self, events: &[LogOf]) -> usize {
         let arena = Bump::new();
         let body = logs(events);
         let request = decode::logs(&body, &arena).unwrap();
@@ -245,12 +244,23 @@ fn an_sdk_that_records_itself_in_another_trace_is_a_twin() {
 }
 
 #[test]
+fn a_twin_that_is_sent_again_finds_no_second_partner() {
+    let (outer, native) = native_twin();
+    let mut store = Store::new();
+    store.spans(std::slice::from_ref(&outer));
+    store.spans(std::slice::from_ref(&native));
+    store.spans(&[native]);
+    store.spans(&[outer.trace(3).id(3).between_ms(2, 1000)]);
+    assert_eq!((store.counted().len(), store.tokens()), (2, 48));
+}
+
+#[test]
 fn traces_that_turn_out_to_be_one_group_keep_their_totals() {
     // Both traces have rows already, one of them a failed attempt with its own history.
     let (outer, native) = native_twin();
     let mut store = Store::new();
     store.spans(&[outer, post(5, 10, 200).trace(1).under(7)]);
-    store.spans(&[native.clone()]);
+    store.spans(std::slice::from_ref(&native));
     store.spans(&[call("late").trace(2).id(10).between_ms(2000, 2100)]);
     store.spans(&[native, call("later").id(11).between_ms(3000, 3100)]);
     assert_eq!(store.tokens(), 24 * 3);
@@ -334,107 +344,4 @@ fn forgotten_traces_start_anew() {
     store.rows.clear();
     assert_eq!(store.spans(&[call("chat")]), 1);
     assert_eq!(store.counted()[0].version, 1);
-}
-
-#[test]
-fn memory_is_bounded_by_bytes_and_the_count_of_them_does_not_drift() {
-    let bytes_max = 20_000;
-    let mut store = Store::with(MemoryLimits {
-        bytes_max,
-        age_max_ns: u64::MAX,
-    });
-    for round in 0..50_u64 {
-        for trace in 1..=250 {
-            store.spans(&[call("chat").trace(trace).id(round + 1)]);
-            assert!(store.memory.bytes() <= bytes_max);
-        }
-        store.rows.clear();
-    }
-    let held: usize = store.memory.groups.values().map(Group::bytes).sum();
-    assert_eq!(store.memory.bytes(), held);
-}
-
-#[test]
-fn memory_is_bounded_by_age_also_behind_a_trace_that_lives_on() {
-    let mut store = Store::with(MemoryLimits {
-        bytes_max: usize::MAX,
-        age_max_ns: 100,
-    });
-    for now_ns in 0..1000_u64 {
-        let living = call("chat").id(now_ns + 1).between_ms(now_ns, now_ns + 1);
-        let passing = call("chat")
-            .trace(2 + (now_ns % 200) as u8)
-            .id(now_ns + 5000);
-        store.spans_at(&[living, passing], now_ns);
-    }
-    let held = store.memory.groups.len();
-    assert!((50..=110).contains(&held), "{held} traces held");
-    assert!(store.memory.order.len() <= held + 1);
-}
-
-#[test]
-fn a_long_trace_goes_on_without_its_past() {
-    let mut store = Store::new();
-    for n in 1..=1000_u64 {
-        let one = call("chat").id(n).between_ms(n * 10, n * 10 + 5);
-        assert_eq!(store.spans(std::slice::from_ref(&one)), 1);
-        assert_eq!(store.spans(&[one]), 0, "sent again");
-    }
-    assert_eq!(store.tokens(), 24 * 1000);
-    assert!(
-        store.memory.bytes() < 100_000,
-        "{} bytes",
-        store.memory.bytes()
-    );
-}
-
-#[test]
-fn hostile_traces_are_survived() {
-    // Parents in a circle, a span that is its own parent, one id with two contents.
-    let mut store = Store::new();
-    store.spans(&[
-        call("a").id(1).under(2),
-        call("b").id(2).under(1),
-        call("c").id(3).under(3),
-    ]);
-    store.spans(&[
-        call("x").id(4).between_ms(10, 20),
-        call("y").id(4).between_ms(5, 20),
-    ]);
-    store.spans(&[call("z").id(5)]);
-    assert!(
-        store.rows.values().any(|r| r.name == "x") && !store.rows.values().any(|r| r.name == "y")
-    );
-    assert!(!store.counted().is_empty());
-}
-
-#[test]
-fn ten_thousand_spans_in_one_trace_are_worked_out_in_one_go() {
-    let shapes: [fn(u64) -> SpanOf; 4] = [
-        |n| call("chain").id(n).under(n - 1),
-        |n| call("fan").id(n).under(1).attr("gen_ai.response.id", "one"),
-        |n| {
-            call("failed")
-                .id(n)
-                .under(1)
-                .between_ms(n, n)
-                .failed("Overloaded")
-        },
-        |n| {
-            span("ai.generateText")
-                .attr("ai.operationId", "ai.generateText")
-                .id(n)
-                .under(n / 2)
-        },
-    ];
-    for shape in shapes {
-        let spans: Vec<SpanOf> = (2..10_000).map(shape).collect();
-        let mut store = Store::new();
-        store.spans(&spans);
-        assert!(!store.counted().is_empty());
-        assert!(
-            store.memory.bytes() < 1 << 20,
-            "what cannot be used is not kept"
-        );
-    }
 }

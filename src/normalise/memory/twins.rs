@@ -40,6 +40,7 @@ enum Kind {
 struct Candidate {
     kind: Kind,
     trace_id: [u8; 16],
+    span_id: [u8; 8],
     process: u64,
     start_ns: u64,
     end_ns: u64,
@@ -53,6 +54,14 @@ impl Twins {
     pub fn pairs(&mut self, observations: &[&Observation<'_>]) -> Vec<([u8; 16], [u8; 16])> {
         let mut pairs = Vec::new();
         for observation in observations {
+            let known = |c: &Candidate| {
+                let call = &observation.call;
+                (c.trace_id, c.span_id) == (call.trace_id, call.span_id)
+            };
+            if candidates(observation).next().is_none() || self.recent.iter().any(known) {
+                // Nobody's twin, or sent again: its partner was found or will come.
+                continue;
+            }
             for mut own in candidates(observation) {
                 let partner = self
                     .recent
@@ -96,6 +105,7 @@ fn candidates(observation: &Observation<'_>) -> impl Iterator<Item = Candidate> 
     let candidate = Candidate {
         kind: Kind::Native,
         trace_id: call.trace_id,
+        span_id: call.span_id,
         process: observation.process,
         start_ns: call.start_ns,
         end_ns: call.start_ns.saturating_add(call.duration_ns),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::call::ToolDefinition;
 
 /// `role: kind(text)` per part, so that a shape reads as one line.
 fn shape(text: &str, role: Role) -> Vec<String> {

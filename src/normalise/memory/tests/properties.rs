@@ -62,7 +62,7 @@ fn state(store: &Store) -> BTreeMap<Key, Stored> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rows_are_a_function_of_the_evidence(scene in scenes()) {

@@ -1,0 +1,72 @@
+//! What a JSON value is in a conversation: a message, a part of one, a role.
+
+use bumpalo::Bump;
+
+use crate::{call::Role, normalise::json::Json};
+
+/// A message has a role, or a type that is one, or the fields only a message has.
+pub fn is_message(json: Json<'_>) -> bool {
+    let has = |key| json.has(key);
+    if has("role") && !has("messages") && !has("choices") && !has("candidates") {
+        return true;
+    }
+    if let Some(kind) = json.get("type") {
+        let kind = kind.word();
+        if role_word(kind).is_some() || matches!(kind, "message" | "constructor") {
+            return has("content") || has("kwargs") || has("data");
+        }
+    }
+    has("parts") || (has("tool_calls") && has("content"))
+}
+
+/// A part is a text or an object that says what kind of content it is.
+pub fn is_part(json: Json<'_>) -> bool {
+    if json.has("role") || json.has("message") {
+        return false;
+    }
+    let typed = json
+        .get("type")
+        .is_some_and(|t| role_word(t.word()).is_none());
+    typed && !json.has("kwargs")
+        || [
+            "text",
+            "functionCall",
+            "function_call",
+            "toolUse",
+            "toolRequest",
+            "tool_call",
+            "tool_call_result",
+            "toolCallId",
+            "inlineData",
+        ]
+        .iter()
+        .any(|key| json.has(key))
+}
+
+/// Who speaks, by whatever field tells it.
+pub fn role_of<'a>(json: Json<'a>, arena: &'a Bump) -> Option<Role> {
+    let word = |key| json.get(key).map_or("", |v: Json<'a>| v.text(arena));
+    role_word(word("role"))
+        .or_else(|| role_word(word("type")))
+        .or_else(|| {
+            // LangChain: `"id": ["langchain", "schema", "messages", "HumanMessage"]`.
+            let class = json.get("id")?.items().last()?.text(arena);
+            role_word(
+                class
+                    .strip_suffix("Message")
+                    .or(class.strip_suffix("MessageChunk"))?,
+            )
+        })
+}
+
+/// Who a role word means, in any spelling.
+pub fn role_word(word: &str) -> Option<Role> {
+    let word = word.rsplit(['.', '/']).next().unwrap_or(word);
+    Some(match word.to_ascii_lowercase().as_str() {
+        "system" | "developer" => Role::System,
+        "user" | "human" => Role::User,
+        "assistant" | "ai" | "model" | "chatbot" | "aimessagechunk" => Role::Assistant,
+        "tool" | "function" | "ipython" | "tool_response" => Role::Tool,
+        _ => return None,
+    })
+}
