@@ -19,6 +19,7 @@ mod child;
 mod engine_config;
 mod ffi;
 mod front;
+mod outcome;
 mod supervisor;
 
 pub use child::{ChildError, run_child};

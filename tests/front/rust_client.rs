@@ -35,7 +35,7 @@ async fn rows_go_in_and_come_out_in_every_way_of_the_client() {
         for validation in [true, false] {
             let client = base
                 .clone()
-                .with_compression(compression.clone())
+                .with_compression(compression)
                 .with_validation(validation);
             let mut insert = client.insert::<Line>("rust_rows").await.unwrap();
             for line in lines(5_000) {
@@ -240,13 +240,15 @@ async fn sessions_keep_what_they_set_and_nothing_of_one_request() {
 async fn a_session_refuses_a_second_request_and_others_go_on() {
     let busy = writer(&store().door).with_setting("session_id", "busy");
     let slow = tokio::spawn(async move { busy.query("SELECT sleep(2)").execute().await });
+    let running = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleep(2)%'";
+    while reader().query(running).fetch_one::<u64>().await.unwrap() == 0 {}
     let second = writer(&store().door).with_setting("session_id", "busy");
-    let locked = loop {
-        match second.query("SELECT 1").execute().await {
-            Err(error) => break error.to_string(),
-            Ok(()) => tokio::task::yield_now().await,
-        }
-    };
+    let locked = second
+        .query("SELECT 1")
+        .execute()
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(locked.contains("Code: 373"), "{locked}");
     let others = (0..8).map(|n| async move {
         let client = writer(&store().door).with_setting("session_id", format!("other {n}"));

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
-use super::ffi::{self, Engine, EngineError};
+use super::ffi::{self, Engine};
 use super::front::{Front, FrontConfig, FrontError};
+use super::outcome::EngineError;
 use super::{ChildConfig, ChildReport, engine_config};
 
 /// A store whose last owner was just killed is free within moments; one that is in use stays taken.

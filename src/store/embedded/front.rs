@@ -15,7 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::ffi::{Engine, EngineError};
+use super::ffi::Engine;
+use super::outcome::EngineError;
 use super::{Door, random_hex};
 use answer::{Body, Running, Waiting};
 use auth::Side;

@@ -31,7 +31,6 @@ got = reader.query("SELECT * FROM py WHERE id = {id:UInt64} LIMIT 1", parameters
 assert got == [(7, "7\n\nDROP TABLE py; é", at, {"k": "7"}, None)], got
 assert len(reader.query("SELECT * FROM py").result_rows) == 80_000
 assert reader.query("SELECT * FROM py WHERE 0").result_rows == []
-assert reader.query("SELECT 1 AS x", settings={"max_threads": 1}).result_rows == [(1,)]
 for sql in ("DROP TABLE py", "CREATE TABLE lapwing.no (a Int8) ENGINE = Memory", "INSERT INTO py (id) VALUES (1)"):
     try:
         reader.command(sql)

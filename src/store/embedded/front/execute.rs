@@ -17,7 +17,8 @@ use super::request::Ask;
 use super::sessions::Kept;
 use super::statement::{Refusal, Statement, split};
 use super::{Front, blocks, body, handshake, settings};
-use crate::store::embedded::ffi::{Connection, Counters, Effect, Output};
+use crate::store::embedded::ffi::{Connection, Output};
+use crate::store::embedded::outcome::{Counters, Effect};
 
 /// Longest statement, data of an `INSERT` not counted.
 const QUERY_BYTES_MAX: usize = 8 * 1024 * 1024;

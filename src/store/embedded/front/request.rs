@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use super::error::{BAD_ARGUMENTS, Exception, NOT_IMPLEMENTED};
-use crate::store::embedded::ffi::Param;
+use crate::store::embedded::outcome::Param;
 
 /// Most URL parameters and multipart parts of one request.
 const FIELDS_MAX: usize = 1_000;

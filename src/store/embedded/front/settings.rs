@@ -43,6 +43,8 @@ const READ_NAMES: &[&str] = &[
     "max_block_size",
     "max_rows_to_read",
     "max_threads",
+    "network_compression_method",
+    "network_zstd_compression_level",
     "offset",
     "prefer_column_name_to_alias",
     "query_plan_optimize_lazy_materialization",
