@@ -5,6 +5,7 @@
 //! ClickHouse, but for the wire form of the blocks.
 
 mod client;
+pub mod embedded;
 mod error;
 pub mod migrate;
 pub mod schema;
