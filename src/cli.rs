@@ -1,4 +1,222 @@
-//! The commands.
+//! The command line: which commands there are, what they need, and how the program ends.
+//!
+//! One file per command below. Standard output is for what was asked for and nothing else;
+//! everything said about it goes to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or
+//! configuration. A reader that goes away (`lapwing query ... | head`) is no failure.
+
+mod check;
+mod classify;
 pub mod enrich;
-pub mod query;
-pub mod schema;
+mod knowledge;
+mod logging;
+mod print_config;
+mod query;
+mod schema;
+mod serve;
+mod target;
+
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::LazyLock,
+};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, Report, Sources};
+
+/// Wrong usage or configuration.
+const EXIT_USAGE: u8 = 2;
+/// The version, and the commit where the build named one in `LAPWING_COMMIT`.
+static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("LAPWING_COMMIT") {
+    Some(commit) => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+    None => env!("CARGO_PKG_VERSION").to_owned(),
+});
+
+/// An OpenTelemetry collector for LLM calls: what failed and why, which model answered, what it cost.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lapwing",
+    version = VERSION.as_str(),
+    after_help = "Without a command it serves; without a configuration it listens on localhost (4317, 4318) and \
+                  keeps its data in an embedded store.\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+)]
+pub struct Cli {
+    /// The configuration, a YAML file; variables named LAPWING_... go over it
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "LAPWING_CONFIG",
+        value_name = "FILE"
+    )]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive and store (the default)
+    Serve,
+    /// Check the configuration and name every mistake in it
+    Check,
+    /// Print the configuration in force, without secrets, and where its values come from
+    PrintConfig {
+        /// Print a table of all keys instead
+        #[arg(long)]
+        reference: bool,
+    },
+    /// Read OTLP bodies from files and print one JSON line for each model call
+    Enrich {
+        /// Traces and logs, protobuf or JSON, compressed with gzip or not
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Read errors as JSON lines from standard input and print the class of each
+    Classify {
+        /// Failure rules to try before the built-in ones
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+    },
+    /// Run one SQL statement in the store and print its result
+    Query { sql: String },
+    /// Print the tables as SQL, or make them
+    Schema { action: SchemaAction },
+    /// The process that runs the embedded engine; started by `serve`
+    #[command(hide = true)]
+    Engine,
+}
+
+/// What to do with the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaAction {
+    /// Print the statements
+    Print,
+    /// Bring the store to the current schema
+    Apply,
+}
+
+/// Why a command did not do what was asked for.
+#[derive(Debug)]
+enum Failure {
+    Config(Report),
+    Failed(anyhow::Error),
+    /// Nobody reads our output any more.
+    ReaderGone,
+}
+
+/// Runs the command and says what went wrong.
+pub fn run(cli: Cli) -> ExitCode {
+    // `LAPWING_CONFIG=` is no configuration.
+    let file = cli.config.filter(|file| !file.as_os_str().is_empty());
+    let done = dispatch(cli.command.unwrap_or(Command::Serve), file.as_deref());
+    match done {
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Config(report)) => {
+            say(&report.to_string());
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(Failure::Failed(error)) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
+    match command {
+        Command::Serve => {
+            let (config, warnings) = load(file)?;
+            block_on(async {
+                let telemetry = logging::start(&config)?;
+                warnings
+                    .iter()
+                    .for_each(|warning| tracing::warn!("{warning}"));
+                let served = serve::run(config, file.map(Path::to_owned)).await;
+                telemetry.flush().await;
+                served
+            })
+        }
+        Command::Check => check::run(file, &load(file)?.1),
+        Command::PrintConfig { reference } => print_config::run(file, reference),
+        Command::Enrich { files } => {
+            let (config, _) = load(file)?;
+            let knowledge = knowledge::load(&config)?;
+            let mut out = io::stdout().lock();
+            match enrich::run(&files, &knowledge.attributes, &knowledge.rules, &mut out) {
+                Err(enrich::EnrichError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => {
+                    Err(Failure::ReaderGone)
+                }
+                done => Ok(done.map_err(anyhow::Error::new)?),
+            }
+        }
+        Command::Classify { rules } => Ok(classify::run(load(file)?.0, rules)?),
+        Command::Query { sql } => {
+            let target = target::of(&load(file)?.0)?;
+            block_on(async move { Ok(query::run(&target, &sql).await?) })
+        }
+        Command::Schema { action } => block_on(apply_schema(load(file)?.0, action)),
+        // No runtime here: the child builds what it needs after the engine is set up.
+        Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
+    }
+}
+
+async fn apply_schema(config: Config, action: SchemaAction) -> anyhow::Result<()> {
+    let layout = config.layout();
+    let (target, action) = match action {
+        SchemaAction::Print => (
+            crate::store::Target::plain("http://unused", &layout.database),
+            schema::Action::Print,
+        ),
+        SchemaAction::Apply => (target::of(&config)?, schema::Action::Apply),
+    };
+    Ok(schema::run(&target, &layout, action).await?)
+}
+
+/// The configuration of this process, and its warnings.
+fn load(file: Option<&Path>) -> Result<(Config, Vec<String>), Failure> {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::load(&Sources {
+        file,
+        variables: variables.collect(),
+    })
+    .map_err(Failure::Config)
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.context("cannot start the threads of the runtime")?;
+    Ok(runtime.block_on(command)?)
+}
+
+/// Writes what was asked for.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure::ReaderGone),
+        Err(e) => {
+            let error = anyhow::Error::new(e).context("cannot write to standard output");
+            Err(Failure::Failed(error))
+        }
+    }
+}
+
+/// Writes a line to standard error; if that is closed there is nobody to tell.
+fn say(text: &str) {
+    _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Failed(error)
+    }
+}

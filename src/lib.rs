@@ -20,6 +20,10 @@ pub mod store;
 
 pub mod config;
 
+pub mod telemetry;
+
+pub mod admin;
+
 pub mod pipeline;
 
 pub mod cli;

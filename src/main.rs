@@ -1,13 +1,14 @@
-fn main() {
-    let files: Vec<_> = std::env::args().skip(2).map(Into::into).collect();
-    let table = lapwing::normalise::AttributeTable::builtin();
-    if let Err(e) = lapwing::cli::enrich::run(
-        &files,
-        &table,
-        lapwing::enrich::Rules::builtin(),
-        &mut std::io::stdout().lock(),
-    ) {
-        eprintln!("{e}");
-        std::process::exit(1);
-    }
+//! The program: a command line around the library.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // There is one provider for all that speak TLS; that it is installed already cannot be.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    lapwing::cli::run(lapwing::cli::Cli::parse())
 }

@@ -93,6 +93,8 @@ pub struct PipelineStats {
     pub calls: std::sync::atomic::AtomicU64,
     pub corrections: std::sync::atomic::AtomicU64,
     pub not_durable: std::sync::atomic::AtomicU64,
+    /// Until the answer, of requests that brought rows.
+    pub latency: crate::telemetry::Latency,
 }
 
 // === impl PipelineOptions ===
@@ -161,6 +163,7 @@ impl<D: Durable> Pipeline<D> {
 
 impl<D: Durable> Ingest for Pipeline<D> {
     async fn ingest(&self, payload: Payload) -> Result<Receipt, Refusal> {
+        let begin = std::time::Instant::now();
         let work = || self.work_through(&payload, now_ns());
         // A large request keeps its thread busy for long: let the runtime move others away.
         let (receipt, ticket) = match payload.body.len() {
@@ -171,7 +174,10 @@ impl<D: Durable> Ingest for Pipeline<D> {
             return Ok(receipt);
         };
         match ticket.await {
-            Ok(Ok(())) => Ok(receipt),
+            Ok(Ok(())) => {
+                self.stats.latency.record(begin.elapsed());
+                Ok(receipt)
+            }
             Ok(Err(error)) => Err(busy(&error)),
             Err(_) => Err(busy(&NotDurable {
                 reason: "shutting down".to_owned(),

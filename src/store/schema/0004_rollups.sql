@@ -3,7 +3,7 @@
 -- rows of one key are only added up when parts are merged.
 -- Buckets of durations: bucket b holds what is above 2^((b-1)/4) ms and up to 2^(b/4) ms.
 CREATE TABLE IF NOT EXISTS {database}.llm_calls_1m{on_cluster} (
-    timestamp DateTime CODEC(Delta(4), ZSTD(1)) COMMENT 'start of the minute',
+    timestamp DateTime COMMENT 'start of the minute' CODEC(Delta(4), ZSTD(1)),
     service LowCardinality(String) CODEC(ZSTD(1)),
     environment LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),
@@ -13,19 +13,19 @@ CREATE TABLE IF NOT EXISTS {database}.llm_calls_1m{on_cluster} (
     response_model LowCardinality(String) CODEC(ZSTD(1)),
     failure_class LowCardinality(String) CODEC(ZSTD(1)),
     calls SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
-    calls_weighted SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)) COMMENT 'sum of sample_weight',
+    calls_weighted SimpleAggregateFunction(sum, Float64) COMMENT 'sum of sample_weight' CODEC(ZSTD(1)),
     failed SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     input_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     output_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     cache_read_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     cache_write_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     reasoning_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
-    cost_usd SimpleAggregateFunction(sum, Decimal(38, 12)) CODEC(ZSTD(1)) COMMENT 'of the calls whose cost is known',
-    calls_without_cost SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)) COMMENT 'cost_usd is NULL',
+    cost_usd SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'of the calls whose cost is known' CODEC(ZSTD(1)),
+    calls_without_cost SimpleAggregateFunction(sum, Int64) COMMENT 'cost_usd is NULL' CODEC(ZSTD(1)),
     duration_ns SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     ttft_ns SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     calls_with_ttft SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
-    duration_buckets SimpleAggregateFunction(sumMap, Map(Int16, Int64)) CODEC(ZSTD(1)) COMMENT 'calls by bucket b: up to 2^(b/4) ms',
+    duration_buckets SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'calls by bucket b: up to 2^(b/4) ms' CODEC(ZSTD(1)),
     ttft_buckets SimpleAggregateFunction(sumMap, Map(Int16, Int64)) CODEC(ZSTD(1))
 )
 ENGINE = {engine}AggregatingMergeTree
@@ -76,7 +76,7 @@ WHERE duplicate_of = ''
 GROUP BY timestamp, service, environment, tenant, feature, provider, request_model, response_model, failure_class;
 
 CREATE TABLE IF NOT EXISTS {database}.llm_calls_1h{on_cluster} (
-    timestamp DateTime CODEC(Delta(4), ZSTD(1)) COMMENT 'start of the hour',
+    timestamp DateTime COMMENT 'start of the hour' CODEC(Delta(4), ZSTD(1)),
     service LowCardinality(String) CODEC(ZSTD(1)),
     environment LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),
@@ -86,19 +86,19 @@ CREATE TABLE IF NOT EXISTS {database}.llm_calls_1h{on_cluster} (
     response_model LowCardinality(String) CODEC(ZSTD(1)),
     failure_class LowCardinality(String) CODEC(ZSTD(1)),
     calls SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
-    calls_weighted SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)) COMMENT 'sum of sample_weight',
+    calls_weighted SimpleAggregateFunction(sum, Float64) COMMENT 'sum of sample_weight' CODEC(ZSTD(1)),
     failed SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     input_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     output_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     cache_read_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     cache_write_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     reasoning_tokens SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
-    cost_usd SimpleAggregateFunction(sum, Decimal(38, 12)) CODEC(ZSTD(1)) COMMENT 'of the calls whose cost is known',
-    calls_without_cost SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)) COMMENT 'cost_usd is NULL',
+    cost_usd SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'of the calls whose cost is known' CODEC(ZSTD(1)),
+    calls_without_cost SimpleAggregateFunction(sum, Int64) COMMENT 'cost_usd is NULL' CODEC(ZSTD(1)),
     duration_ns SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     ttft_ns SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
     calls_with_ttft SimpleAggregateFunction(sum, Int64) CODEC(ZSTD(1)),
-    duration_buckets SimpleAggregateFunction(sumMap, Map(Int16, Int64)) CODEC(ZSTD(1)) COMMENT 'calls by bucket b: up to 2^(b/4) ms',
+    duration_buckets SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'calls by bucket b: up to 2^(b/4) ms' CODEC(ZSTD(1)),
     ttft_buckets SimpleAggregateFunction(sumMap, Map(Int16, Int64)) CODEC(ZSTD(1))
 )
 ENGINE = {engine}AggregatingMergeTree

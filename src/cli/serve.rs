@@ -1,0 +1,322 @@
+//! `lapwing serve`: sockets, store, pipeline, and their end.
+//!
+//! Order of the start: bind (a taken port is told at once), store and schema, pipeline, receivers,
+//! ready. Order of the end: not ready, receivers drain, the writer empties, the store stops. A
+//! second signal ends at once.
+
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{knowledge, say, target};
+use crate::{
+    admin::{self, Admin},
+    block::Block,
+    config::{Config, Sources, Storage},
+    normalise::memory::MemoryLimits,
+    pipeline::{ContentPolicy, Durable, Knowledge, NotDurable, Pipeline, PipelineOptions},
+    receive::{
+        Admission, BearerTokens, GrpcOptions, HttpOptions, ReceiveStats, ServeOptions, serve_grpc,
+        serve_http,
+    },
+    store::{
+        Store, Target, WriteError, Writer,
+        embedded::{Embedded, EmbeddedConfig},
+        migrate::{self, MigrateError},
+    },
+    telemetry,
+};
+
+/// Between attempts to reach a server that does not answer at the start.
+const STORE_RETRY: Duration = Duration::from_secs(2);
+
+/// The sockets, bound before anything else is done.
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+    admin: TcpListener,
+}
+
+/// Serves until a signal ends it.
+pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
+    let listeners = Listeners {
+        grpc: bind("receivers.otlp.grpc.listen", config.grpc.listen).await?,
+        http: bind("receivers.otlp.http.listen", config.http.listen).await?,
+        admin: bind("admin.listen", config.admin_listen).await?,
+    };
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!(
+            "cannot make data_dir {}: set `data_dir` to a directory of yours",
+            config.data_dir.display()
+        )
+    })?;
+    let (knowledge, knowledge_in_force) = watch::channel(knowledge::load(&config)?);
+    let stop = stop_on_signal()?;
+    let (embedded, target) = open_store(&config).await?;
+    let store = Store::new(&target)?;
+    if !prepare(&store, &config, &stop).await? {
+        return Ok(());
+    }
+    let writer = Arc::new(Writer::start(store, config.batch.clone()));
+    let pipeline = Pipeline::start(
+        knowledge_in_force,
+        Arc::new(WriterCommit(Arc::clone(&writer))),
+        pipeline_options(&config),
+    );
+    reload_on_hangup(file, knowledge)?;
+    announce(&config, &listeners, embedded.as_ref());
+    receive(&config, listeners, &pipeline, &writer, stop).await?;
+    writer.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    tracing::info!("stopped: everything acknowledged is stored");
+    Ok(())
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: change `{key}` or stop who has it"))
+}
+
+/// The store of the configuration, and how to reach it.
+async fn open_store(config: &Config) -> anyhow::Result<(Option<Embedded>, Target)> {
+    let Storage::Embedded {
+        listen,
+        library,
+        memory_limit_bytes,
+        database,
+    } = &config.storage
+    else {
+        let Storage::Server(target) = &config.storage else {
+            unreachable!("there are two modes")
+        };
+        return Ok((None, target.clone()));
+    };
+    let embedded = Embedded::start(EmbeddedConfig {
+        data_dir: config.data_dir.clone(),
+        listen: *listen,
+        library: library.clone(),
+        memory_limit_bytes: *memory_limit_bytes,
+        database: database.clone(),
+        program: std::env::current_exe().context("cannot find this program's own file")?,
+    })
+    .await?;
+    let target = target::through(&embedded.endpoint(), database);
+    Ok((Some(embedded), target))
+}
+
+/// Makes the schema; waits for a server that is not there yet. False when stopped meanwhile.
+async fn prepare(store: &Store, config: &Config, stop: &CancellationToken) -> anyhow::Result<bool> {
+    let layout = config.layout();
+    loop {
+        match migrate::apply(store, &layout).await {
+            Ok(applied) => {
+                if !applied.migrations.is_empty() {
+                    tracing::info!(migrations = ?applied.migrations, "schema applied");
+                }
+                return Ok(true);
+            }
+            Err(MigrateError::Store(error @ WriteError::Retry { .. })) => {
+                tracing::warn!(%error, "ClickHouse is not ready, trying again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(STORE_RETRY) => {}
+            () = stop.cancelled() => return Ok(false),
+        }
+    }
+}
+
+fn pipeline_options(config: &Config) -> PipelineOptions {
+    PipelineOptions {
+        memory: MemoryLimits {
+            bytes_max: config.correlation_bytes_max,
+            age_max_ns: u64::try_from(config.correlation_age_max.as_nanos()).unwrap_or(u64::MAX),
+        },
+        content: ContentPolicy {
+            in_calls: config.content_in_calls,
+            in_traces: config.content_in_traces,
+        },
+        ..PipelineOptions::default()
+    }
+}
+
+/// Runs the receivers and the admin port until the token is cancelled and they have drained.
+async fn receive(
+    config: &Config,
+    listeners: Listeners,
+    pipeline: &Arc<Pipeline<WriterCommit>>,
+    writer: &Arc<Writer>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let stats = Arc::new(ReceiveStats::default());
+    let options = |body_bytes_max| ServeOptions {
+        message_bytes_max: body_bytes_max,
+        tokens: BearerTokens::new(config.bearer_tokens.iter().map(|token| token.reveal())),
+        stats: Arc::clone(&stats),
+        ..ServeOptions::default()
+    };
+    let admission = Admission::new(config.in_flight_bytes_max);
+    let grpc = GrpcOptions {
+        serve: ServeOptions {
+            admission: Arc::clone(&admission),
+            ..options(config.grpc.body_bytes_max)
+        },
+    };
+    let http = HttpOptions {
+        serve: ServeOptions {
+            admission,
+            ..options(config.http.body_bytes_max)
+        },
+        allowed_origins: config.cors_allowed_origins.clone(),
+    };
+    let page = {
+        let (pipeline, writer, stats) =
+            (Arc::clone(pipeline), Arc::clone(writer), Arc::clone(&stats));
+        move || telemetry::metrics(&pipeline, &stats, &writer)
+    };
+    let admin = Admin::new(page);
+    let admin_stop = CancellationToken::new();
+    let admin_task = tokio::spawn(admin::serve(
+        listeners.admin,
+        admin.clone(),
+        admin_stop.clone(),
+    ));
+    admin.set_ready(true);
+    let not_ready = {
+        let (admin, stop) = (admin.clone(), stop.clone());
+        async move {
+            stop.cancelled().await;
+            admin.set_ready(false);
+            Ok::<(), anyhow::Error>(())
+        }
+    };
+    let served = tokio::try_join!(
+        with_context(
+            "OTLP/gRPC",
+            serve_grpc(listeners.grpc, grpc, Arc::clone(pipeline), stop.clone())
+        ),
+        with_context(
+            "OTLP/HTTP",
+            serve_http(listeners.http, http, Arc::clone(pipeline), stop)
+        ),
+        not_ready,
+    );
+    admin_stop.cancel();
+    _ = admin_task.await;
+    served.map(|_| ())
+}
+
+async fn with_context<E: std::error::Error + Send + Sync + 'static>(
+    what: &'static str,
+    served: impl Future<Output = Result<(), E>>,
+) -> anyhow::Result<()> {
+    served.await.with_context(|| format!("{what} ended"))
+}
+
+/// What a person at the terminal wants to know first.
+fn announce(config: &Config, listeners: &Listeners, embedded: Option<&Embedded>) {
+    let of = |listener: &TcpListener| {
+        listener
+            .local_addr()
+            .map_or_else(|_| "?".to_owned(), |address| address.to_string())
+    };
+    let http = of(&listeners.http);
+    let store = match (embedded, &config.storage) {
+        (Some(embedded), _) => format!(
+            "ClickHouse {} in {}, read-only at http://{}",
+            embedded.version(),
+            config.data_dir.display(),
+            embedded.reader_addr()
+        ),
+        (None, Storage::Server(target)) => format!("ClickHouse at {}", target.url),
+        (None, Storage::Embedded { .. }) => String::new(),
+    };
+    say(&format!(
+        "lapwing {}\n  OTLP/gRPC  {}\n  OTLP/HTTP  http://{http}\n  admin      http://{}\n  store      {store}\n\n\
+         Send a first call:\n  {}\nand look at it:\n  lapwing query 'select timestamp, service, request_model, failure_class from llm_calls'\n",
+        env!("CARGO_PKG_VERSION"),
+        of(&listeners.grpc),
+        of(&listeners.admin),
+        first_span(&http),
+    ));
+}
+
+/// A line that can be pasted into any shell.
+fn first_span(http: &str) -> String {
+    let body = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"hello"}}]},"scopeSpans":[{"spans":[{"traceId":"'$(openssl rand -hex 16)'","spanId":"'$(openssl rand -hex 8)'","name":"chat gpt-4o","kind":3,"startTimeUnixNano":"'$(date +%s%N)'","endTimeUnixNano":"'$(date +%s%N)'","attributes":[{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},{"key":"gen_ai.provider.name","value":{"stringValue":"openai"}},{"key":"gen_ai.request.model","value":{"stringValue":"gpt-4o"}},{"key":"gen_ai.usage.input_tokens","value":{"intValue":12}},{"key":"gen_ai.usage.output_tokens","value":{"intValue":3}}]}]}]}]}"#;
+    format!("curl -sS http://{http}/v1/traces -H 'content-type: application/json' -d '{body}'")
+}
+
+/// A token that the first signal cancels; the second ends the process.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if first {
+                tracing::info!(
+                    "stopping: finishing what is in progress (a second signal ends at once)"
+                );
+                cancel.cancel();
+            } else {
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(stop)
+}
+
+/// SIGHUP reads the rules again; a mistake keeps the old ones.
+fn reload_on_hangup(
+    file: Option<PathBuf>,
+    knowledge: watch::Sender<Knowledge>,
+) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let variables = std::env::vars().collect();
+            let loaded = Config::load(&Sources {
+                file: file.as_deref(),
+                variables,
+            })
+            .map_err(anyhow::Error::new)
+            .and_then(|(config, _)| knowledge::load(&config));
+            match loaded {
+                Ok(rules) => {
+                    knowledge.send_replace(rules);
+                    tracing::info!("rules read again");
+                }
+                Err(error) => tracing::error!("rules not changed: {error:#}"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The writer as what makes blocks durable: they are when ClickHouse has them.
+struct WriterCommit(Arc<Writer>);
+
+impl Durable for WriterCommit {
+    async fn commit(&self, blocks: Vec<Block>) -> Result<(), NotDurable> {
+        self.0.submit(blocks).await.map_err(|error| NotDurable {
+            retry_after: error.retry_after().unwrap_or(Duration::from_secs(1)),
+            reason: error.to_string(),
+        })
+    }
+}

@@ -1,0 +1,286 @@
+//! Telemetry: the collector's own numbers, in Prometheus' text form.
+//!
+//! The numbers are the atomics of the stages themselves; nothing is counted twice. The invariant
+//! `accepted = stored + queued + refused` can be read off the page.
+
+use std::{
+    fmt::Write,
+    sync::{Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+
+use crate::{
+    block::Table,
+    pipeline::{Durable, Pipeline},
+    receive::{Reason, ReceiveStats, Signal, Transport},
+    store::Writer,
+};
+
+/// Times to the acknowledgement of a request, in microseconds.
+#[derive(Debug)]
+pub struct Latency(Mutex<Option<Histogram<u64>>>);
+
+/// The longest time that is told apart: an hour.
+const LATENCY_MAX_US: u64 = 3_600_000_000;
+
+// === impl Latency ===
+
+impl Default for Latency {
+    fn default() -> Self {
+        // Two digits: 1 % error, 20 KB. The bounds are valid; if they were not, nothing is shown.
+        Latency(Mutex::new(
+            Histogram::new_with_bounds(1, LATENCY_MAX_US, 2).ok(),
+        ))
+    }
+}
+
+impl Latency {
+    /// Adds one request.
+    pub fn record(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        if let Some(histogram) = self.lock().as_mut() {
+            histogram.saturating_record(micros.clamp(1, LATENCY_MAX_US));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Histogram<u64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The page of `/metrics`.
+pub fn metrics<D: Durable>(
+    pipeline: &Pipeline<D>,
+    received: &ReceiveStats,
+    writer: &Writer,
+) -> String {
+    let mut page = Page(String::with_capacity(8 << 10));
+    receivers(&mut page, received);
+    let stats = &pipeline.stats;
+    let counters = [
+        ("lapwing_spans_decoded_total", "Spans decoded", &stats.spans),
+        (
+            "lapwing_log_records_decoded_total",
+            "Log records decoded",
+            &stats.log_records,
+        ),
+        (
+            "lapwing_metric_points_rejected_total",
+            "Metric points rejected: not stored yet",
+            &stats.metric_points_rejected,
+        ),
+        (
+            "lapwing_items_rejected_total",
+            "Spans and log records that can never be accepted",
+            &stats.rejected,
+        ),
+        (
+            "lapwing_strings_repaired_total",
+            "Strings that were not UTF-8",
+            &stats.strings_repaired,
+        ),
+        (
+            "lapwing_calls_total",
+            "Rows of model calls written",
+            &stats.calls,
+        ),
+        (
+            "lapwing_corrections_total",
+            "Rows of model calls taken back for a better one",
+            &stats.corrections,
+        ),
+        (
+            "lapwing_requests_not_durable_total",
+            "Requests told to retry because storage failed",
+            &stats.not_durable,
+        ),
+    ];
+    for (name, help, counter) in counters {
+        page.head(name, "counter", help);
+        page.line(name, "", counter.load(Ordering::Relaxed) as f64);
+    }
+    page.head(
+        "lapwing_correlation_bytes",
+        "gauge",
+        "Evidence of recent traces in memory",
+    );
+    page.line(
+        "lapwing_correlation_bytes",
+        "",
+        pipeline.memory_bytes() as f64,
+    );
+    latency(&mut page, &stats.latency);
+    tables(&mut page, writer);
+    process(&mut page);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: f64) {
+        _ = match labels {
+            "" => writeln!(self.0, "{name} {value}"),
+            labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
+        };
+    }
+}
+
+fn receivers(page: &mut Page, stats: &ReceiveStats) {
+    const TRANSPORTS: [(Transport, &str); 2] =
+        [(Transport::Grpc, "grpc"), (Transport::Http, "http")];
+    const SIGNALS: [(Signal, &str); 3] = [
+        (Signal::Traces, "traces"),
+        (Signal::Logs, "logs"),
+        (Signal::Metrics, "metrics"),
+    ];
+    const REASONS: [(Reason, &str); 6] = [
+        (Reason::Invalid, "invalid"),
+        (Reason::Busy, "busy"),
+        (Reason::TooLarge, "too_large"),
+        (Reason::Slow, "slow"),
+        (Reason::Unauthenticated, "unauthenticated"),
+        (Reason::Unsupported, "unsupported"),
+    ];
+    let name = "lapwing_receiver_requests_total";
+    page.head(name, "counter", "Requests accepted");
+    for (transport, t) in TRANSPORTS {
+        for (signal, s) in SIGNALS {
+            let labels = format!("transport=\"{t}\",data_type=\"{s}\"");
+            page.line(
+                name,
+                &labels,
+                stats.of(transport, signal).requests.load(Ordering::Relaxed) as f64,
+            );
+        }
+    }
+    let name = "lapwing_receiver_bytes_total";
+    page.head(name, "counter", "Bytes of accepted requests, decompressed");
+    for (transport, t) in TRANSPORTS {
+        for (signal, s) in SIGNALS {
+            let labels = format!("transport=\"{t}\",data_type=\"{s}\"");
+            page.line(
+                name,
+                &labels,
+                stats.of(transport, signal).bytes.load(Ordering::Relaxed) as f64,
+            );
+        }
+    }
+    let name = "lapwing_receiver_refused_requests_total";
+    page.head(name, "counter", "Requests refused");
+    for (transport, t) in TRANSPORTS {
+        for (reason, r) in REASONS {
+            let known: u64 = SIGNALS
+                .iter()
+                .map(|(s, _)| stats.refused(transport, Some(*s), reason))
+                .sum();
+            let all = known + stats.refused(transport, None, reason);
+            page.line(
+                name,
+                &format!("transport=\"{t}\",reason=\"{r}\""),
+                all as f64,
+            );
+        }
+    }
+}
+
+fn latency(page: &mut Page, latency: &Latency) {
+    let name = "lapwing_ack_seconds";
+    page.head(
+        name,
+        "summary",
+        "Time from a request's bytes to its acknowledgement",
+    );
+    let held = latency.lock();
+    let Some(histogram) = held.as_ref() else {
+        return;
+    };
+    for quantile in [0.5, 0.9, 0.99, 1.0] {
+        let seconds = histogram.value_at_quantile(quantile) as f64 / 1e6;
+        page.line(name, &format!("quantile=\"{quantile}\""), seconds);
+    }
+    page.line("lapwing_ack_seconds_count", "", histogram.len() as f64);
+}
+
+fn tables(page: &mut Page, writer: &Writer) {
+    type Get = fn(&crate::store::TableStats) -> f64;
+    let rows: [(&str, &str, &str, Get); 7] = [
+        (
+            "lapwing_exporter_sent_rows_total",
+            "counter",
+            "Rows stored",
+            |s| s.rows.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_sent_bytes_total",
+            "counter",
+            "Bytes of inserts that succeeded",
+            |s| s.bytes.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_inserts_total",
+            "counter",
+            "Inserts that succeeded",
+            |s| s.inserts.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_retries_total",
+            "counter",
+            "Insert attempts after the first",
+            |s| s.retries.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_failures_total",
+            "counter",
+            "Inserts given up",
+            |s| s.failures.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_failed_rows_total",
+            "counter",
+            "Rows of inserts given up",
+            |s| s.failed_rows.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_queue_bytes",
+            "gauge",
+            "Bytes waiting or in flight",
+            |s| s.queue_bytes.load(Ordering::Relaxed) as f64,
+        ),
+    ];
+    for (name, kind, help, get) in rows {
+        page.head(name, kind, help);
+        for table in Table::ALL {
+            if let Some(stats) = writer.stats(table) {
+                page.line(name, &format!("table=\"{}\"", table.name()), get(stats));
+            }
+        }
+    }
+}
+
+fn process(page: &mut Page) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let rss_kib = status.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?
+            .trim()
+            .split(' ')
+            .next()?
+            .parse::<f64>()
+            .ok()
+    });
+    if let Some(kib) = rss_kib {
+        page.head(
+            "lapwing_process_memory_rss_bytes",
+            "gauge",
+            "Resident memory, without the embedded engine",
+        );
+        page.line("lapwing_process_memory_rss_bytes", "", kib * 1024.0);
+    }
+}
