@@ -1,2 +1,4 @@
 //! The commands.
 pub mod enrich;
+pub mod query;
+pub mod schema;

@@ -28,6 +28,11 @@ use bumpalo::Bump;
 /// be rejected. protobuf's own libraries stop at 100.
 pub const DEPTH_MAX: usize = 64;
 
+/// Memory that the views of one request may take, in units of an attribute (40 bytes): empty
+/// attributes are two bytes on the wire, and a small body must not become gigabytes. Spans and
+/// records that come after it is used up are rejected.
+pub const VIEW_UNITS_MAX: usize = 2 << 20;
+
 /// The request cannot be walked as OTLP: nothing of it was kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {offset}")]

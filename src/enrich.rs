@@ -13,3 +13,9 @@ pub fn enrich(_rules: &Rules, call: &Call<'_>) -> Enrichment {
     _ = call;
     Enrichment::default()
 }
+impl Rules {
+    /// Temporary.
+    pub fn builtin() -> std::sync::Arc<Rules> {
+        std::sync::Arc::new(Rules)
+    }
+}

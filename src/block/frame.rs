@@ -112,6 +112,10 @@ impl<'s> Sink<'s> {
     /// The bytes to send, and how many there were before compression.
     pub(super) fn finish(mut self) -> (Vec<u8>, usize) {
         self.flush();
+        // The block may wait for long; what the guess of its size was too large is given back.
+        if self.out.capacity() / 2 > self.out.len() {
+            self.out.shrink_to_fit();
+        }
         (self.out, self.taken)
     }
 
@@ -143,7 +147,7 @@ fn compress<'f>(table: &mut CompressTable, frame: &'f mut Vec<u8>, input: &[u8])
     frame[CHECKSUM_BYTES + 1..][..4].copy_from_slice(&(size as u32).to_le_bytes());
     frame[CHECKSUM_BYTES + 5..][..4].copy_from_slice(&(input.len() as u32).to_le_bytes());
     let (sum, rest) = frame[..CHECKSUM_BYTES + size].split_at_mut(CHECKSUM_BYTES);
-    // The low half of the sum comes first, each half little-endian.
+    // The first half of the sum is in the high bits here; each half is written little-endian.
     let hash = cityhash_rs::cityhash_102_128(rest).rotate_right(64);
     sum.copy_from_slice(&hash.to_le_bytes());
     &frame[..CHECKSUM_BYTES + size]

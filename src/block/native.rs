@@ -6,10 +6,13 @@
 //!
 //! Not here: which columns a table has (the siblings), and frames ([`super::frame`]).
 //!
-//! Invariants: a column's buffers always hold whole rows; `clear` keeps the capacity, because the
-//! builders live as long as the worker that fills them.
+//! Invariants: a column's buffers always hold whole rows; `clear` keeps the capacity (up to a
+//! limit), because the builders live as long as the worker that fills them.
 
 use super::frame::Sink;
+
+/// Bytes that a buffer keeps for the next block; what one large request needed beyond is given back.
+const KEEP_BYTES_MAX: usize = 4 << 20;
 
 /// A column of a block, whatever its kind.
 pub(super) trait Column {
@@ -19,6 +22,11 @@ pub(super) trait Column {
     fn bytes(&self) -> usize;
     /// Forgets all rows.
     fn clear(&mut self);
+}
+
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEEP_BYTES_MAX);
 }
 
 /// `String`: a varint length and the bytes, for each row.
@@ -153,6 +161,11 @@ impl Text {
     /// Appends one row that is known to be UTF-8.
     #[inline]
     pub(super) fn push_bytes(&mut self, text: &[u8]) {
+        // Most columns of most calls are empty.
+        if text.is_empty() {
+            self.0.push(0);
+            return;
+        }
         // The largest length is 10 bytes; reserving once makes the pushes free of growth.
         self.0.reserve(text.len() + 10);
         put_varint(&mut self.0, text.len() as u64);
@@ -191,7 +204,7 @@ impl Column for Text {
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        empty(&mut self.0);
     }
 }
 
@@ -257,7 +270,7 @@ impl<const N: usize> Column for Number<N> {
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        empty(&mut self.0);
     }
 }
 
@@ -308,7 +321,7 @@ impl<const N: usize> Column for Maybe<N> {
     }
 
     fn clear(&mut self) {
-        self.nulls.clear();
+        empty(&mut self.nulls);
         self.values.clear();
     }
 }

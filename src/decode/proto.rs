@@ -22,7 +22,7 @@ use bumpalo::Bump;
 
 use self::value::Decoder;
 use super::wire::{Fault, Reader};
-use super::{LogRecord, Logs, Malformed, Rejected, Resource, Scope, Span, Traces};
+use super::{Attribute, LogRecord, Logs, Malformed, Rejected, Resource, Scope, Span, Traces};
 
 pub(super) use self::metrics::count_metric_points;
 
@@ -42,8 +42,8 @@ struct Place {
 /// What traces and logs have in common, while it is filled.
 struct Envelope<'a, T> {
     decoder: Decoder<'a>,
-    /// Length of the request body, for offsets in reasons.
-    body_len: usize,
+    /// The request, for offsets in reasons.
+    body: &'a [u8],
     resources: Vec<Resource<'a>>,
     scopes: Vec<Scope<'a>>,
     items: Vec<T>,
@@ -58,6 +58,8 @@ trait Item<'a>: Sized {
     const NOUN: &'static str;
     /// The field that says which one it is, quoted in reasons.
     const NAME_FIELD: u32;
+    /// Its size, in units of an attribute.
+    const UNITS: usize = units::<Self>();
 
     fn read(decoder: &mut Decoder<'a>, message: Reader<'a>, place: Place) -> Result<Self, Fault>;
 }
@@ -101,7 +103,7 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
     fn read(body: &'a [u8], arena: &'a Bump) -> Result<Self, Malformed> {
         let mut envelope = Envelope {
             decoder: Decoder::new(arena),
-            body_len: body.len(),
+            body,
             resources: Vec::new(),
             scopes: Vec::new(),
             items: Vec::new(),
@@ -110,15 +112,16 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
         };
         envelope
             .request(Reader::new(body))
-            .map_err(|fault| malformed(fault, body.len()))?;
+            .map_err(|fault| malformed(&fault, body))?;
         envelope.rejected.strings_repaired = envelope.decoder.strings_repaired;
         Ok(envelope)
     }
 
     fn request(&mut self, mut request: Reader<'a>) -> Result<(), Fault> {
-        while let Some(field) = request.next()? {
-            if field.number == 1 {
-                self.resource_group(field.message()?)?;
+        while let Some(tag) = request.tag()? {
+            match tag.number() {
+                1 => self.resource_group(request.message(tag)?)?,
+                _ => request.skip(tag)?,
             }
         }
         Ok(())
@@ -136,12 +139,13 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
             }
             Err(fault) => {
                 self.decoder.abandon(self.decoder.strings_repaired);
-                Err(format!("resource: {}", self.told(fault)))
+                Err(format!("resource: {}", self.told(&fault)))
             }
         };
-        while let Some(field) = message.next()? {
-            if field.number == 2 {
-                self.scope_group(field.message()?, place.as_ref().map(|index| *index))?;
+        while let Some(tag) = message.tag()? {
+            match tag.number() {
+                2 => self.scope_group(message.message(tag)?, place.as_ref().map(|index| *index))?,
+                _ => message.skip(tag)?,
             }
         }
         Ok(())
@@ -166,19 +170,21 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
                 }
                 Err(fault) => {
                     self.decoder.abandon(self.decoder.strings_repaired);
-                    Err(format!("scope: {}", self.told(fault)))
+                    Err(format!("scope: {}", self.told(&fault)))
                 }
             },
             Err(reason) => Err(reason.clone()),
         };
         if place.is_ok() {
-            self.items.reserve(group.members);
+            let affordable = self.decoder.units_left / T::UNITS;
+            self.items.reserve(group.members.min(affordable));
         }
-        while let Some(field) = message.next()? {
-            if field.number != 2 {
+        while let Some(tag) = message.tag()? {
+            if tag.number() != 2 {
+                message.skip(tag)?;
                 continue;
             }
-            let item = field.message()?;
+            let item = message.message(tag)?;
             match &place {
                 Ok(place) => self.item(item, *place),
                 Err(reason) => self.reject(item, reason),
@@ -191,12 +197,16 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
     #[inline]
     fn item(&mut self, message: Reader<'a>, place: Place) {
         let repaired = self.decoder.strings_repaired;
-        match T::read(&mut self.decoder, message, place) {
+        let item = match self.decoder.spend(T::UNITS, message) {
+            Ok(()) => T::read(&mut self.decoder, message, place),
+            Err(fault) => Err(fault),
+        };
+        match item {
             Ok(item) => self.items.push(item),
             Err(fault) => {
                 // Only what is kept counts as repaired.
                 self.decoder.abandon(repaired);
-                let reason = self.told(fault);
+                let reason = self.told(&fault);
                 self.reject(message, &reason);
             }
         }
@@ -212,8 +222,8 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
     }
 
     #[cold]
-    fn told(&self, fault: Fault) -> String {
-        format!("{} (byte {})", fault.what, fault.offset(self.body_len))
+    fn told(&self, fault: &Fault) -> String {
+        format!("{} (byte {})", fault.what(), fault.offset(self.body))
     }
 }
 
@@ -222,23 +232,28 @@ impl<'a, T: Item<'a>> Envelope<'a, T> {
 impl<'a> Group<'a> {
     fn skim(mut message: Reader<'a>) -> Result<Self, Fault> {
         let mut group = Group::default();
-        while let Some(field) = message.next()? {
-            match field.number {
-                1 => group.owner = Some(field.message()?),
-                2 if field.bytes()?.len() >= SPAN_BYTES_MIN => group.members += 1,
-                3 => group.schema_url = field.bytes()?,
-                _ => {}
+        while let Some(tag) = message.tag()? {
+            match tag.number() {
+                1 => group.owner = Some(message.message(tag)?),
+                2 => group.members += usize::from(message.bytes(tag)?.len() >= SPAN_BYTES_MIN),
+                3 => group.schema_url = message.bytes(tag)?,
+                _ => message.skip(tag)?,
             }
         }
         Ok(group)
     }
 }
 
-fn malformed(fault: Fault, body_len: usize) -> Malformed {
+fn malformed(fault: &Fault, body: &[u8]) -> Malformed {
     Malformed {
-        what: fault.what.to_string(),
-        offset: fault.offset(body_len),
+        what: fault.what().to_string(),
+        offset: fault.offset(body),
     }
+}
+
+/// The size of a view, in units of an attribute.
+const fn units<T>() -> usize {
+    size_of::<T>().div_ceil(size_of::<Attribute<'_>>())
 }
 
 /// A body holds far fewer messages than 2^32: each takes bytes, and bodies are limited.
@@ -249,11 +264,14 @@ fn index(len: usize) -> u32 {
 /// The name of an item that could not be read, as far as it can be found.
 #[cold]
 fn quoted_name(mut message: Reader<'_>, name_field: u32) -> String {
-    while let Ok(Some(field)) = message.next() {
-        if field.number != name_field {
-            continue;
+    while let Ok(Some(tag)) = message.tag() {
+        if tag.number() != name_field {
+            match message.skip(tag) {
+                Ok(()) => continue,
+                Err(_) => break,
+            }
         }
-        let Ok(bytes) = field.bytes() else { break };
+        let Ok(bytes) = message.bytes(tag) else { break };
         // Four bytes a character at most: no need to look at more of a long name.
         let head = bytes.get(..4 * NAME_CHARS_MAX).unwrap_or(bytes);
         let name: String = String::from_utf8_lossy(head)

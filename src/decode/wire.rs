@@ -1,32 +1,35 @@
 //! The protobuf wire format: tags, varints, lengths.
 //!
-//! [`Reader`] walks the fields of one message over a borrowed slice. It knows nothing of OTLP.
-//! Unknown fields are the caller's to ignore; groups, which OTLP never had, are skipped here.
+//! [`Reader`] walks the fields of one message over a borrowed slice: a [`Tag`], then what stands
+//! behind it, read as the caller expects it or skipped. It knows nothing of OTLP. Groups, which
+//! OTLP never had, can only be skipped.
+//!
+//! Everything on the way of a good message fits two registers, which is most of the speed.
 //!
 //! Invariants: every read is checked against the end of its own message, so a length can never
 //! reach into a neighbour; no recursion; no panic; every call consumes at least one byte or ends.
 
-use std::fmt;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, num::NonZeroU32};
 
 /// Groups inside groups that are skipped; deeper ones are a fault.
 const GROUPS_MAX: usize = 32;
 
+/// The wire types of groups.
+const START_GROUP: u32 = 3;
+const END_GROUP: u32 = 4;
+
 /// The fields of one message, from the front.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    /// Bytes of the request body behind `rest`: what turns a position into a body offset.
-    after: usize,
 }
 
-/// One field: its number and what stands behind the tag.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Field<'a> {
-    pub(super) number: u32,
-    wire: Wire<'a>,
-    /// Bytes of the body that were left when the tag was met.
-    left: usize,
-}
+/// The number of a field and its wire type, as they stand on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag(NonZeroU32);
 
 /// How the bytes behind a tag are laid out, by its number on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,21 +40,13 @@ pub(super) enum WireType {
     Fixed32 = 5,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Wire<'a> {
-    Varint(u64),
-    Fixed64([u8; 8]),
-    Len(Reader<'a>),
-    Fixed32([u8; 4]),
-}
-
 /// Why a message cannot be read, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) what: What,
-    /// Bytes of the body that were left at the fault; see [`Fault::offset`].
-    left: usize,
-}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault(Box<(What, Address)>);
+
+/// Where a byte is in memory: what [`Fault::offset`] turns into an offset, so that readers need
+/// not carry one around.
+type Address = usize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
@@ -67,6 +62,8 @@ pub(super) enum What {
     WireType { field: u32, want: &'static str },
     /// Values inside values, more than `max` of them.
     TooDeep { max: usize },
+    /// The request has used up the memory its views may take.
+    TooMany { max: usize },
     /// An id that is not as long as its kind.
     IdLength {
         id: &'static str,
@@ -82,67 +79,50 @@ pub(super) enum What {
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
-        Reader {
-            rest: body,
-            after: 0,
-        }
+    pub(super) fn new(message: &'a [u8]) -> Self {
+        Reader { rest: message }
     }
 
-    /// The bytes not yet read: of a fresh reader, the whole message.
-    pub(super) fn bytes(&self) -> &'a [u8] {
+    /// What is not yet read: of a fresh reader, the whole message.
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// A fault at the present position.
     #[cold]
+    #[inline(never)]
     pub(super) fn fault(&self, what: What) -> Fault {
-        Fault {
-            what,
-            left: self.rest.len().saturating_add(self.after),
+        Fault(Box::new((what, self.rest.as_ptr() as Address)))
+    }
+
+    /// The tag of the next field, or `None` at the end of the message. What stands behind it has
+    /// to be read or skipped before the next call.
+    #[inline(always)]
+    pub(super) fn tag(&mut self) -> Result<Option<Tag>, Fault> {
+        // Nearly all tags of OTLP are one byte; none of those is out of range.
+        if let [key @ 8..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(NonZeroU32::new(u32::from(*key)).map(Tag));
+        }
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        self.long_tag().map(Some)
+    }
+
+    #[inline(never)]
+    fn long_tag(&mut self) -> Result<Tag, Fault> {
+        let before = *self;
+        let key = u32::try_from(self.length(0)?).ok();
+        match key.filter(|key| *key >= 8).and_then(NonZeroU32::new) {
+            Some(key) => Ok(Tag(key)),
+            None => Err(before.fault(What::BadTag)),
         }
     }
 
-    /// The next field, or `None` at the end of the message.
-    #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, Fault> {
-        loop {
-            if self.rest.is_empty() {
-                return Ok(None);
-            }
-            let left = self.rest.len().saturating_add(self.after);
-            let (number, wire_type) = self.tag()?;
-            let wire = match wire_type {
-                0 => Wire::Varint(self.varint(number)?),
-                1 => Wire::Fixed64(self.array(number)?),
-                2 => Wire::Len(self.message(number)?),
-                3 => {
-                    self.skip_group(number)?;
-                    continue;
-                }
-                5 => Wire::Fixed32(self.array(number)?),
-                4 => return Err(self.fault(What::BadGroup)),
-                _ => return Err(self.fault(What::BadTag)),
-            };
-            return Ok(Some(Field { number, wire, left }));
-        }
-    }
-
-    #[inline]
-    fn tag(&mut self) -> Result<(u32, u8), Fault> {
-        let key = self.varint(0)?;
-        let (Ok(number), wire_type) = (u32::try_from(key >> 3), (key & 7) as u8) else {
-            return Err(self.fault(What::BadTag));
-        };
-        if number == 0 || number >= 1 << 29 {
-            return Err(self.fault(What::BadTag));
-        }
-        Ok((number, wire_type))
-    }
-
-    /// One or two bytes hold nearly every tag and length there is.
-    #[inline]
-    fn varint(&mut self, field: u32) -> Result<u64, Fault> {
+    /// A bare varint. One or two bytes hold nearly every tag and length there is.
+    #[inline(always)]
+    fn length(&mut self, field: u32) -> Result<u64, Fault> {
         match self.rest {
             [low @ ..0x80, rest @ ..] => {
                 self.rest = rest;
@@ -178,7 +158,7 @@ impl<'a> Reader<'a> {
         Err(self.fault(What::VarintTooLong))
     }
 
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self, field: u32) -> Result<[u8; N], Fault> {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(self.fault(What::Truncated { field }));
@@ -187,108 +167,142 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    #[inline]
-    fn message(&mut self, field: u32) -> Result<Reader<'a>, Fault> {
-        let before = *self;
-        let len = self.varint(field)?;
-        let parts = usize::try_from(len)
-            .ok()
-            .and_then(|len| self.rest.split_at_checked(len));
-        let Some((head, rest)) = parts else {
-            return Err(before.fault(What::Truncated { field }));
+    #[inline(always)]
+    fn slice(&mut self, field: u32) -> Result<&'a [u8], Fault> {
+        let len = usize::try_from(self.length(field)?).unwrap_or(usize::MAX);
+        let Some((head, rest)) = self.rest.split_at_checked(len) else {
+            return Err(self.fault(What::Truncated { field }));
         };
         self.rest = rest;
-        Ok(Reader {
-            rest: head,
-            after: rest.len().saturating_add(self.after),
-        })
+        Ok(head)
+    }
+
+    /// A string, bytes or a message.
+    #[inline(always)]
+    pub(super) fn bytes(&mut self, tag: Tag) -> Result<&'a [u8], Fault> {
+        self.require(tag, WireType::Len, "a length and that many bytes")?;
+        self.slice(tag.number())
+    }
+
+    /// The bytes of the next field, if it has this number and is whole.
+    #[inline(always)]
+    pub(super) fn only_bytes(&mut self, number: u32) -> Option<&'a [u8]> {
+        let (key, rest) = self.rest.split_first()?;
+        if u32::from(*key) != number << 3 | WireType::Len as u32 {
+            return None;
+        }
+        self.rest = rest;
+        self.slice(number).ok()
+    }
+
+    #[inline(always)]
+    pub(super) fn message(&mut self, tag: Tag) -> Result<Reader<'a>, Fault> {
+        self.bytes(tag).map(Reader::new)
+    }
+
+    #[inline(always)]
+    pub(super) fn varint(&mut self, tag: Tag) -> Result<u64, Fault> {
+        self.require(tag, WireType::Varint, "a varint")?;
+        self.length(tag.number())
+    }
+
+    #[inline(always)]
+    pub(super) fn fixed64(&mut self, tag: Tag) -> Result<u64, Fault> {
+        self.require(tag, WireType::Fixed64, "8 bytes")?;
+        self.array(tag.number()).map(u64::from_le_bytes)
+    }
+
+    #[inline(always)]
+    pub(super) fn fixed32(&mut self, tag: Tag) -> Result<u32, Fault> {
+        self.require(tag, WireType::Fixed32, "4 bytes")?;
+        self.array(tag.number()).map(u32::from_le_bytes)
+    }
+
+    #[inline(always)]
+    fn require(&self, tag: Tag, wire: WireType, want: &'static str) -> Result<(), Fault> {
+        if tag.is(wire) {
+            return Ok(());
+        }
+        let field = tag.number();
+        Err(self.fault(What::WireType { field, want }))
+    }
+
+    /// Passes over a field of any wire type.
+    #[inline(never)]
+    pub(super) fn skip(&mut self, tag: Tag) -> Result<(), Fault> {
+        match tag.wire() {
+            START_GROUP => self.skip_group(tag),
+            END_GROUP => Err(self.fault(What::BadGroup)),
+            _ => self.skip_plain(tag),
+        }
+    }
+
+    fn skip_plain(&mut self, tag: Tag) -> Result<(), Fault> {
+        let field = tag.number();
+        if tag.is(WireType::Varint) {
+            self.length(field).map(drop)
+        } else if tag.is(WireType::Fixed64) {
+            self.array::<8>(field).map(drop)
+        } else if tag.is(WireType::Len) {
+            self.slice(field).map(drop)
+        } else if tag.is(WireType::Fixed32) {
+            self.array::<4>(field).map(drop)
+        } else {
+            Err(self.fault(What::BadTag))
+        }
     }
 
     #[cold]
-    fn skip_group(&mut self, number: u32) -> Result<(), Fault> {
+    fn skip_group(&mut self, start: Tag) -> Result<(), Fault> {
         let mut open = Vec::with_capacity(GROUPS_MAX);
-        open.push(number);
+        open.push(start.number());
         while let Some(inner) = open.last().copied() {
-            let (number, wire_type) = self.tag()?;
-            match wire_type {
-                0 => drop(self.varint(number)?),
-                1 => drop(self.array::<8>(number)?),
-                2 => drop(self.message(number)?),
-                3 if open.len() < GROUPS_MAX => open.push(number),
-                4 if number == inner => drop(open.pop()),
-                5 => drop(self.array::<4>(number)?),
-                3 | 4 => return Err(self.fault(What::BadGroup)),
-                _ => return Err(self.fault(What::BadTag)),
+            let Some(tag) = self.tag()? else {
+                return Err(self.fault(What::BadGroup));
+            };
+            match tag.wire() {
+                START_GROUP if open.len() < GROUPS_MAX => open.push(tag.number()),
+                END_GROUP if tag.number() == inner => drop(open.pop()),
+                START_GROUP | END_GROUP => return Err(self.fault(What::BadGroup)),
+                _ => self.skip_plain(tag)?,
             }
         }
         Ok(())
     }
 }
 
-// === impl Field ===
+// === impl Tag ===
 
-impl<'a> Field<'a> {
-    #[inline]
-    pub(super) fn message(&self) -> Result<Reader<'a>, Fault> {
-        match self.wire {
-            Wire::Len(reader) => Ok(reader),
-            _ => Err(self.wire_type("a length and that many bytes")),
-        }
+impl Tag {
+    #[inline(always)]
+    pub(super) fn number(self) -> u32 {
+        self.0.get() >> 3
     }
 
-    #[inline]
-    pub(super) fn bytes(&self) -> Result<&'a [u8], Fault> {
-        self.message().map(|reader| reader.rest)
+    #[inline(always)]
+    fn wire(self) -> u32 {
+        self.0.get() & 7
     }
 
-    #[inline]
-    pub(super) fn varint(&self) -> Result<u64, Fault> {
-        match self.wire {
-            Wire::Varint(value) => Ok(value),
-            _ => Err(self.wire_type("a varint")),
-        }
-    }
-
-    #[inline]
-    pub(super) fn fixed64(&self) -> Result<u64, Fault> {
-        match self.wire {
-            Wire::Fixed64(bytes) => Ok(u64::from_le_bytes(bytes)),
-            _ => Err(self.wire_type("8 bytes")),
-        }
-    }
-
-    #[inline]
-    pub(super) fn fixed32(&self) -> Result<u32, Fault> {
-        match self.wire {
-            Wire::Fixed32(bytes) => Ok(u32::from_le_bytes(bytes)),
-            _ => Err(self.wire_type("4 bytes")),
-        }
-    }
-
-    /// A fault at this field's tag.
-    #[cold]
-    pub(super) fn fault(&self, what: What) -> Fault {
-        Fault {
-            what,
-            left: self.left,
-        }
-    }
-
-    #[cold]
-    fn wire_type(&self, want: &'static str) -> Fault {
-        self.fault(What::WireType {
-            field: self.number,
-            want,
-        })
+    #[inline(always)]
+    pub(super) fn is(self, wire: WireType) -> bool {
+        self.wire() == wire as u32
     }
 }
 
 // === impl Fault ===
 
 impl Fault {
-    /// Where in a body of `body_len` bytes.
-    pub(super) fn offset(&self, body_len: usize) -> usize {
-        body_len.saturating_sub(self.left)
+    pub(super) fn what(&self) -> What {
+        self.0.0
+    }
+
+    /// Where in the body that the faulty message is part of.
+    pub(super) fn offset(&self, body: &[u8]) -> usize {
+        self.0
+            .1
+            .saturating_sub(body.as_ptr() as Address)
+            .min(body.len())
     }
 }
 
@@ -306,6 +320,10 @@ impl fmt::Display for What {
                 write!(f, "field {field} is not {want}, as OTLP has it")
             }
             What::TooDeep { max } => write!(f, "values nest more than {max} deep"),
+            What::TooMany { max } => write!(
+                f,
+                "the request has more than {max} attributes and values: send smaller batches"
+            ),
             What::IdLength { id, len, want } => {
                 write!(f, "{id} is {len} bytes long, want {want}")
             }

@@ -76,7 +76,7 @@ fn input<'a>(fields: &Fields<'_, 'a>, events: &Events<'a>) -> Content<'a> {
             messages,
         };
     }
-    let conversation = messages::read(text, Role::User, arena);
+    let conversation = read_text(fields, text, Role::User);
     if system.is_empty() {
         return Content {
             recorded: true,
@@ -141,7 +141,7 @@ fn output<'a>(
         };
     }
     if !text.is_empty() {
-        let messages = messages::read(text, Role::Assistant, arena);
+        let messages = read_text(fields, text, Role::Assistant);
         return Content {
             recorded: true,
             text,
@@ -224,6 +224,14 @@ fn ai_sdk_output<'a>(fields: &Fields<'_, 'a>) -> Option<&'a [Message<'a>]> {
         role: Role::Assistant,
         parts,
     }]))
+}
+
+/// The messages of a text; one that fields were looked for in is not taken apart again.
+fn read_text<'a>(fields: &Fields<'_, 'a>, text: &'a str, role: Role) -> &'a [Message<'a>] {
+    match fields.json(text) {
+        Some(json) => messages::read_json(Some(json), text, role, fields.arena()),
+        None => messages::read(text, role, fields.arena()),
+    }
 }
 
 /// A content attribute as text: as it is, or written as JSON when it is a structure.

@@ -123,8 +123,8 @@ impl<'a> Events<'a> {
         self.finish_reason = finish.or(self.finish_reason);
         let Some(text) = message else { return };
         // With content off the message has a role and nothing else: no sign of an empty answer.
-        let says_nothing = Json::container(text).is_some_and(|json| {
-            json.is_object() && json.entries().all(|(key, _)| key.raw() == "\"role\"")
+        let says_nothing = Json::container(text, arena).is_some_and(|json| {
+            json.is_object() && json.entries().iter().all(|(key, _)| *key == "role")
         });
         if says_nothing {
             return;

@@ -3,11 +3,13 @@
 //! Values inside JSON texts are looked for only when somebody asks and no plain attribute of a
 //! better rank answered, so that a span that is no model call costs lookups and nothing more.
 
+use std::cell::OnceCell;
+
 use bumpalo::Bump;
 
 use super::{
     attributes::{AttributeTable, FIELD_COUNT, Field, Lookup, PathRow, Side},
-    json::Json,
+    json::{Json, looks_like_container},
 };
 use crate::decode::{Attribute, Value};
 
@@ -20,13 +22,20 @@ pub struct Fields<'t, 'a> {
     arena: &'a Bump,
     ranks: [u8; FIELD_COUNT],
     values: [Value<'a>; FIELD_COUNT],
-    documents: Vec<(&'t [PathRow], &'a str)>,
+    documents: Vec<Document<'t, 'a>>,
     /// The pieces of message lists: list, name after the prefix, value.
     pub indexed: Vec<(Side, &'a str, Value<'a>)>,
     /// The user's labels.
     pub labels: Vec<(&'a str, Value<'a>)>,
     /// For each attribute of the span itself: is it a prompt or an answer?
     pub content_mask: Vec<bool>,
+}
+
+/// A JSON text that fields may be found in, taken apart when first asked.
+struct Document<'t, 'a> {
+    paths: &'t [PathRow],
+    text: &'a str,
+    json: OnceCell<Option<Json<'a>>>,
 }
 
 /// No value yet.
@@ -137,11 +146,15 @@ impl<'t, 'a> Fields<'t, 'a> {
         };
         // A value that is a JSON *string* holding JSON is read through.
         let text = match text.trim_start().as_bytes().first() {
-            Some(b'"') => Json::new(text).map_or("", |json| json.to_text(self.arena)),
+            Some(b'"') => Json::new(text, self.arena).map_or("", |json| json.text(self.arena)),
             _ => text,
         };
-        if Json::container(text).is_some() {
-            self.documents.push((paths, text));
+        if looks_like_container(text) {
+            self.documents.push(Document {
+                paths,
+                text,
+                json: OnceCell::new(),
+            });
         }
     }
 
@@ -176,20 +189,30 @@ impl<'t, 'a> Fields<'t, 'a> {
     /// The best value inside a JSON text whose rank is better than `rank`.
     fn value_inside(&self, field: Field, rank: u8) -> Option<Value<'a>> {
         let mut best: Option<(u8, Value<'a>)> = None;
-        for (paths, text) in &self.documents {
-            for row in paths.iter().filter(|row| row.field == field) {
+        for document in &self.documents {
+            for row in document.paths.iter().filter(|row| row.field == field) {
                 if row.rank >= best.map_or(rank, |(r, _)| r) {
                     continue;
                 }
-                if let Some(found) = Json::container(text).and_then(|json| json.path(&row.path))
-                    && !found.is_null()
-                    && !found.to_text(self.arena).is_empty()
-                {
-                    best = Some((row.rank, Value::Str(found.to_text(self.arena))));
+                let found = document
+                    .json(self.arena)
+                    .and_then(|json| json.path(&row.path));
+                let text = found.map_or("", |value| value.text(self.arena));
+                if !text.is_empty() {
+                    best = Some((row.rank, Value::Str(text)));
                 }
             }
         }
         best.map(|(_, value)| value)
+    }
+
+    /// A text taken apart, if it is an object or an array; texts with fields inside only once.
+    pub fn json(&self, text: &'a str) -> Option<Json<'a>> {
+        let same = |d: &&Document<'_, 'a>| std::ptr::eq(d.text, text);
+        match self.documents.iter().find(same) {
+            Some(document) => document.json(self.arena),
+            None => Json::container(text, self.arena),
+        }
     }
 
     /// The field as text: strings with a JSON quoting taken off, numbers written out, the first
@@ -211,5 +234,13 @@ impl<'t, 'a> Fields<'t, 'a> {
     /// The field as a yes or no.
     pub fn boolean(&self, field: Field) -> Option<bool> {
         super::text::boolean(self.value(field))
+    }
+}
+
+// === impl Document ===
+
+impl<'a> Document<'_, 'a> {
+    fn json(&self, arena: &'a Bump) -> Option<Json<'a>> {
+        *self.json.get_or_init(|| Json::container(self.text, arena))
     }
 }

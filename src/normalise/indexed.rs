@@ -248,7 +248,7 @@ impl<'a> Draft<'a> {
             PartKind::Text
         };
         // A content that is a JSON list of parts is taken apart like one that came whole.
-        let inner = match super::json::Json::container(self.text) {
+        let inner = match super::json::Json::container(self.text, arena) {
             Some(json) if json.is_array() && text_kind == PartKind::Text => {
                 super::messages::read(self.text, role, arena)
             }

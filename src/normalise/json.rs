@@ -1,55 +1,66 @@
-//! JSON as instrumentations write it: a lazy reader over text, without a tree.
+//! JSON as instrumentations write it: a lenient reader into a tree of views.
 //!
 //! Attributes carry requests and answers as JSON text that may be cut off by an attribute length
-//! limit, or be a Python repr (`{'a': None}`) instead. The reader walks what is there and stops
+//! limit, or be a Python repr (`{'a': None}`) instead. The reader takes what is there and stops
 //! where it ends; it never fails, it finds less. It is for reading, not for judging: whether an
 //! answer is valid JSON is asked of `serde_json` in `enrich`.
 //!
-//! Invariants: no recursion on input depth, no allocation but for strings with escapes (arena).
+//! Invariants: one pass over the text; recursion ends at [`DEPTH_MAX`], deeper values stay text;
+//! nodes lie in the arena, strings borrow from the text unless they have escapes.
 
-use bumpalo::{Bump, collections::String as ArenaString};
+use bumpalo::{
+    Bump,
+    collections::{String as ArenaString, Vec as ArenaVec},
+};
 
-/// One value inside a text; cheap to copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Containers inside containers that are taken apart.
+const DEPTH_MAX: usize = 48;
+/// Values of one text that are taken apart: 3 MB of nodes, far above any conversation's.
+const NODES_MAX: usize = 1 << 16;
+
+/// One value; cheap to copy.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Json<'a> {
     /// The text of exactly this value, without surrounding blanks.
     text: &'a str,
+    node: Node<'a>,
 }
 
-/// The fields of an object.
-pub struct Entries<'a> {
-    rest: Cursor<'a>,
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Node<'a> {
+    /// Keys without quotes, escapes as they are.
+    Object(&'a [(&'a str, Json<'a>)]),
+    Array(&'a [Json<'a>]),
+    /// Without quotes, escapes as they are.
+    String(&'a str),
+    /// A number, a word, or a container too deep.
+    Other,
 }
 
-/// The values of an array.
-pub struct Items<'a> {
-    rest: Cursor<'a>,
-}
-
-#[derive(Clone, Copy)]
-struct Cursor<'a> {
+struct Parser<'a> {
     text: &'a str,
     at: usize,
+    nodes_left: usize,
+    arena: &'a Bump,
 }
 
 // === impl Json ===
 
 impl<'a> Json<'a> {
-    /// The first value of a text; `None` when the text does not begin like a value. Of an object
-    /// or array the end is not looked for: whatever follows it belongs to [`Json::raw`], too.
-    pub fn new(text: &'a str) -> Option<Json<'a>> {
-        let text = text.trim();
-        if text.starts_with(['{', '[']) {
-            return Some(Json { text });
+    /// The first value of a text; `None` when the text does not begin like a value.
+    pub fn new(text: &'a str, arena: &'a Bump) -> Option<Json<'a>> {
+        Parser {
+            text,
+            at: 0,
+            nodes_left: NODES_MAX,
+            arena,
         }
-        let mut cursor = Cursor { text, at: 0 };
-        cursor.value()
+        .value(0)
     }
 
     /// Like [`Json::new`], but only for an object or an array: plain prose is not JSON.
-    pub fn container(text: &'a str) -> Option<Json<'a>> {
-        let text = text.trim();
-        text.starts_with(['{', '[']).then_some(Json { text })
+    pub fn container(text: &'a str, arena: &'a Bump) -> Option<Json<'a>> {
+        looks_like_container(text).then(|| Json::new(text, arena))?
     }
 
     /// The text of this value as written.
@@ -58,161 +69,187 @@ impl<'a> Json<'a> {
     }
 
     pub fn is_object(&self) -> bool {
-        self.text.starts_with('{')
+        matches!(self.node, Node::Object(_))
     }
 
     pub fn is_array(&self) -> bool {
-        self.text.starts_with('[')
+        matches!(self.node, Node::Array(_))
     }
 
     pub fn is_string(&self) -> bool {
-        self.text.starts_with(['"', '\''])
+        matches!(self.node, Node::String(_))
     }
 
     pub fn is_null(&self) -> bool {
-        matches!(self.text, "null" | "None" | "undefined" | "nil")
+        matches!(self.node, Node::Other)
+            && matches!(self.text, "null" | "None" | "undefined" | "nil")
     }
 
-    /// The fields, in order; empty for anything but an object.
-    pub fn entries(&self) -> Entries<'a> {
-        let inside = if self.is_object() {
-            &self.text[1..]
-        } else {
-            ""
-        };
-        Entries {
-            rest: Cursor {
-                text: inside,
-                at: 0,
-            },
+    /// The fields with their keys, in order; empty for anything but an object.
+    pub fn entries(&self) -> &'a [(&'a str, Json<'a>)] {
+        match self.node {
+            Node::Object(entries) => entries,
+            _ => &[],
         }
     }
 
     /// The elements, in order; empty for anything but an array.
-    pub fn items(&self) -> Items<'a> {
-        let inside = if self.is_array() { &self.text[1..] } else { "" };
-        Items {
-            rest: Cursor {
-                text: inside,
-                at: 0,
-            },
+    pub fn items(&self) -> &'a [Json<'a>] {
+        match self.node {
+            Node::Array(items) => items,
+            _ => &[],
         }
     }
 
     /// The value of a field of an object.
     pub fn get(&self, key: &str) -> Option<Json<'a>> {
         self.entries()
-            .find(|(name, _)| name.unquoted() == key)
-            .map(|(_, value)| value)
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    }
+
+    /// Has the object this field?
+    pub fn has(&self, key: &str) -> bool {
+        self.entries().iter().any(|(name, _)| *name == key)
     }
 
     /// The value at a dotted path of field names and array indexes.
     pub fn path(&self, path: &str) -> Option<Json<'a>> {
-        path.split('.').try_fold(*self, |value, step| {
-            if value.is_array() {
-                value.items().nth(step.parse().ok()?)
-            } else {
-                value.get(step)
-            }
-        })
+        path.split('.')
+            .try_fold(*self, |value, step| match value.node {
+                Node::Array(items) => items.get(step.parse::<usize>().ok()?).copied(),
+                _ => value.get(step),
+            })
     }
 
     /// The text of a string with its escapes resolved; `None` for anything else.
     pub fn string(&self, arena: &'a Bump) -> Option<&'a str> {
-        self.is_string().then(|| unescape(self.unquoted(), arena))
+        match self.node {
+            Node::String(raw) => Some(unescape(raw, arena)),
+            _ => None,
+        }
     }
 
     /// A string's text, or the text of any other value as written; `""` for null.
-    pub fn to_text(&self, arena: &'a Bump) -> &'a str {
+    pub fn text(self, arena: &'a Bump) -> &'a str {
         if self.is_null() {
             return "";
         }
         self.string(arena).unwrap_or(self.text)
     }
 
-    /// A number, also when written as a string.
-    pub fn number(&self) -> Option<f64> {
-        self.unquoted()
-            .trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|n| n.is_finite())
-    }
-
-    /// `true`, `false`, and Python's spelling of them.
+    /// `true`, `false`, and Python's spelling of them, also as a string.
     pub fn boolean(&self) -> Option<bool> {
-        match self.unquoted() {
+        let word = match self.node {
+            Node::String(raw) => raw,
+            _ => self.text,
+        };
+        match word {
             "true" | "True" => Some(true),
             "false" | "False" => Some(false),
             _ => None,
         }
     }
 
-    /// What is between the quotes of a string, escapes as they are; other values whole.
-    fn unquoted(&self) -> &'a str {
-        let Some(quote) = self.text.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-            return self.text;
-        };
-        let inside = &self.text[1..];
-        inside.strip_suffix(quote).unwrap_or(inside)
+    /// A string without its quotes, escapes as they are; other values whole.
+    pub fn word(&self) -> &'a str {
+        match self.node {
+            Node::String(raw) => raw,
+            _ => self.text,
+        }
     }
 }
 
-// === impl Entries ===
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = (Json<'a>, Json<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let key = self.rest.value()?;
-        self.rest.skip_byte(b':')?;
-        let value = self.rest.value()?;
-        Some((key, value))
-    }
+/// Does the text begin like an object or an array?
+pub fn looks_like_container(text: &str) -> bool {
+    let first = text.bytes().find(|b| !b.is_ascii_whitespace());
+    matches!(first, Some(b'{' | b'['))
 }
 
-// === impl Items ===
+// === impl Parser ===
 
-impl<'a> Iterator for Items<'a> {
-    type Item = Json<'a>;
-
-    fn next(&mut self) -> Option<Json<'a>> {
-        self.rest.value()
+impl<'a> Parser<'a> {
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
-}
 
-// === impl Cursor ===
-
-impl<'a> Cursor<'a> {
-    /// Skips blanks and commas, then takes one value. `None` at a closing bracket or the end.
-    fn value(&mut self) -> Option<Json<'a>> {
-        let bytes = self.text.as_bytes();
-        while matches!(
-            bytes.get(self.at),
-            Some(b' ' | b'\n' | b'\r' | b'\t' | b',')
-        ) {
+    fn skip_blanks(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\n' | b'\r' | b'\t' | b',')) {
             self.at += 1;
         }
+    }
+
+    /// Takes one value; `None` at a closing bracket or the end.
+    fn value(&mut self, depth: usize) -> Option<Json<'a>> {
+        self.skip_blanks();
+        self.nodes_left = self.nodes_left.checked_sub(1)?;
         let start = self.at;
-        let end = match *bytes.get(start)? {
-            quote @ (b'"' | b'\'') => string_end(bytes, start + 1, quote),
-            b'{' | b'[' => container_end(bytes, start),
+        let node = match self.byte()? {
+            quote @ (b'"' | b'\'') => Node::String(self.quoted(quote)),
+            b'{' if depth < DEPTH_MAX => Node::Object(self.entries(depth)),
+            b'[' if depth < DEPTH_MAX => Node::Array(self.items(depth)),
+            b'{' | b'[' => {
+                self.at = container_end(self.text.as_bytes(), start);
+                Node::Other
+            }
             b'}' | b']' | b':' => return None,
-            _ => word_end(bytes, start),
+            _ => {
+                self.at = word_end(self.text.as_bytes(), start);
+                Node::Other
+            }
         };
-        self.at = end;
         // The ends lie after ASCII bytes or at the end of the text: always a char boundary.
-        self.text.get(start..end).map(|text| Json {
-            text: text.trim_end(),
-        })
+        let text = self.text.get(start..self.at)?;
+        let text = if node == Node::Other {
+            text.trim_end()
+        } else {
+            text
+        };
+        Some(Json { text, node })
     }
 
-    fn skip_byte(&mut self, wanted: u8) -> Option<()> {
-        let bytes = self.text.as_bytes();
-        while bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
+    /// The inside of a string; stands after its closing quote afterwards.
+    fn quoted(&mut self, quote: u8) -> &'a str {
+        let start = self.at + 1;
+        self.at = string_end(self.text.as_bytes(), start, quote);
+        let inside = self.text.get(start..self.at).unwrap_or("");
+        inside.strip_suffix(char::from(quote)).unwrap_or(inside)
+    }
+
+    fn entries(&mut self, depth: usize) -> &'a [(&'a str, Json<'a>)] {
+        self.at += 1;
+        let mut entries = ArenaVec::with_capacity_in(4, self.arena);
+        while let Some(key) = self.value(depth + 1) {
+            self.skip_blanks();
+            if self.byte() != Some(b':') {
+                break;
+            }
+            self.at += 1;
+            let Some(value) = self.value(depth + 1) else {
+                break;
+            };
+            entries.push((key.word(), value));
+        }
+        self.close();
+        entries.into_bump_slice()
+    }
+
+    fn items(&mut self, depth: usize) -> &'a [Json<'a>] {
+        self.at += 1;
+        let mut items = ArenaVec::with_capacity_in(2, self.arena);
+        while let Some(item) = self.value(depth + 1) {
+            items.push(item);
+        }
+        self.close();
+        items.into_bump_slice()
+    }
+
+    /// Steps over the bracket that ended a container, if it is there.
+    fn close(&mut self) {
+        if matches!(self.byte(), Some(b'}' | b']')) {
             self.at += 1;
         }
-        (bytes.get(self.at) == Some(&wanted)).then(|| self.at += 1)
     }
 }
 
@@ -338,20 +375,21 @@ mod tests {
 
     #[test]
     fn reads_a_path_through_objects_and_arrays() {
-        let json =
-            Json::new(r#" {"choices": [{"message": {"content": "Pa\"ris\n"}}], "n": 2} "#).unwrap();
         let arena = Bump::new();
+        let text = r#" {"choices": [{"message": {"content": "Pa\"ris\n"}}], "n": 2} "#;
+        let json = Json::new(text, &arena).unwrap();
         let content = json.path("choices.0.message.content").unwrap();
         assert_eq!(content.string(&arena), Some("Pa\"ris\n"));
-        assert_eq!(json.path("n").unwrap().number(), Some(2.0));
+        assert_eq!(json.path("n").unwrap().raw(), "2");
         assert_eq!(json.path("choices.1"), None);
     }
 
     #[test]
     fn reads_a_python_repr() {
-        let json = Json::new("{'usage': {'a': 9, 'b': None}, 'ok': True, 'm': \"it's\"}").unwrap();
         let arena = Bump::new();
-        assert_eq!(json.path("usage.a").unwrap().number(), Some(9.0));
+        let text = "{'usage': {'a': 9, 'b': None}, 'ok': True, 'm': \"it's\"}";
+        let json = Json::new(text, &arena).unwrap();
+        assert_eq!(json.path("usage.a").unwrap().raw(), "9");
         assert!(json.path("usage.b").unwrap().is_null());
         assert_eq!(json.get("ok").unwrap().boolean(), Some(true));
         assert_eq!(json.get("m").unwrap().string(&arena), Some("it's"));
@@ -360,8 +398,8 @@ mod tests {
     #[test]
     fn a_text_that_was_cut_gives_what_is_left() {
         let arena = Bump::new();
-        let json = Json::new(r#"[{"role":"user","content":"What is the capi"#).unwrap();
-        let message = json.items().next().unwrap();
+        let json = Json::new(r#"[{"role":"user","content":"What is the capi"#, &arena).unwrap();
+        let message = json.items()[0];
         assert_eq!(
             message.get("content").unwrap().string(&arena),
             Some("What is the capi")
@@ -371,18 +409,33 @@ mod tests {
     #[test]
     fn surrogates_are_joined_and_lone_ones_replaced() {
         let arena = Bump::new();
-        let text = |t| Json::new(t).unwrap().string(&arena).unwrap();
+        let text = |t| Json::new(t, &arena).unwrap().string(&arena).unwrap();
         assert_eq!(text(r#""\ud83d\ude00""#), "😀");
         assert_eq!(text(r#""\ud83d!""#), "\u{fffd}!");
+    }
+
+    #[test]
+    fn hostile_texts_end() {
+        let arena = Bump::new();
+        for text in [
+            "[".repeat(100_000),
+            "[1,".repeat(50_000),
+            "1,".repeat(500_000),
+            "{:".repeat(9),
+        ] {
+            let text = format!("[{text}");
+            assert!(Json::new(&text, &arena).is_some());
+        }
+        assert!(arena.allocated_bytes() < 64 << 20);
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_walked_without_panic(text in ".*") {
             let arena = Bump::new();
-            if let Some(json) = Json::new(&text) {
-                json.items().for_each(|v| { v.to_text(&arena); });
-                json.entries().for_each(|(k, v)| { k.to_text(&arena); v.to_text(&arena); });
+            if let Some(json) = Json::new(&text, &arena) {
+                json.items().iter().for_each(|v| { v.text(&arena); });
+                json.entries().iter().for_each(|(_, v)| { v.text(&arena); });
                 json.path("a.0.b");
             }
         }

@@ -7,7 +7,7 @@
 
 use bumpalo::{Bump, collections::Vec as ArenaVec};
 
-use super::json::Json;
+use super::json::{Json, looks_like_container};
 use crate::call::{Message, Part, PartKind, Role, ToolDefinition};
 
 /// Containers inside containers that are followed; real shapes need six.
@@ -43,16 +43,32 @@ const SYSTEMS: [&str; 5] = [
 
 /// Reads a conversation. `role` is who speaks where the text does not tell.
 pub fn read<'a>(text: &'a str, role: Role, arena: &'a Bump) -> &'a [Message<'a>] {
+    if !looks_like_container(text) && !text.trim_start().starts_with(['"', '\'']) {
+        let mut reader = Reader {
+            arena,
+            out: ArenaVec::new_in(arena),
+        };
+        reader.push_text(role, text);
+        return reader.out.into_bump_slice();
+    }
+    read_json(Json::new(text, arena), text, role, arena)
+}
+
+/// The same for a text that is already taken apart; `text` is what it is where it is no JSON.
+pub fn read_json<'a>(
+    json: Option<Json<'a>>,
+    text: &'a str,
+    role: Role,
+    arena: &'a Bump,
+) -> &'a [Message<'a>] {
     let mut reader = Reader {
         arena,
         out: ArenaVec::new_in(arena),
     };
-    match Json::container(text) {
-        Some(json) => reader.collect(json, role, 0),
-        None => match Json::new(text).filter(Json::is_string) {
-            Some(json) => reader.push_text(role, json.to_text(arena)),
-            None => reader.push_text(role, text),
-        },
+    match json {
+        Some(json) if json.is_object() || json.is_array() => reader.collect(json, role, 0),
+        Some(json) if json.is_string() => reader.push_text(role, json.text(arena)),
+        _ => reader.push_text(role, text),
     }
     reader.out.into_bump_slice()
 }
@@ -60,10 +76,13 @@ pub fn read<'a>(text: &'a str, role: Role, arena: &'a Bump) -> &'a [Message<'a>]
 /// Reads the tools offered to the model: OpenAI's, Anthropic's, Gemini's, MCP's and OTel's shape.
 pub fn read_tools<'a>(text: &'a str, arena: &'a Bump) -> &'a [ToolDefinition<'a>] {
     let mut out = ArenaVec::new_in(arena);
-    if let Some(json) = Json::container(text) {
-        for item in json.items().take(TOOLS_MAX) {
+    if let Some(json) = Json::container(text, arena) {
+        for item in json.items().iter().take(TOOLS_MAX) {
             // AI SDK: a list of JSON texts.
-            let item = item.string(arena).and_then(Json::container).unwrap_or(item);
+            let inner = item
+                .string(arena)
+                .and_then(|text| Json::container(text, arena));
+            let item = inner.unwrap_or(*item);
             push_tool(item, arena, &mut out);
         }
     }
@@ -75,8 +94,8 @@ fn push_tool<'a>(tool: Json<'a>, arena: &'a Bump, out: &mut ArenaVec<'a, ToolDef
         .get("functionDeclarations")
         .or(tool.get("function_declarations"))
     {
-        for function in list.items().take(TOOLS_MAX) {
-            push_tool(function, arena, out);
+        for function in list.items().iter().take(TOOLS_MAX) {
+            push_tool(*function, arena, out);
         }
         return;
     }
@@ -85,7 +104,7 @@ fn push_tool<'a>(tool: Json<'a>, arena: &'a Bump, out: &mut ArenaVec<'a, ToolDef
         .or(tool.get("toolSpec"))
         .filter(Json::is_object)
         .unwrap_or(tool);
-    let name = tool.get("name").map_or("", |n| n.to_text(arena));
+    let name = tool.get("name").map_or("", |n| n.text(arena));
     if name.is_empty() {
         return;
     }
@@ -99,7 +118,7 @@ fn push_tool<'a>(tool: Json<'a>, arena: &'a Bump, out: &mut ArenaVec<'a, ToolDef
     .find_map(|key| tool.get(key))
     .map(|schema| schema.get("json").unwrap_or(schema))
     .filter(|schema| !schema.is_null())
-    .map_or("", |schema| schema.to_text(arena));
+    .map_or("", |schema| schema.text(arena));
     out.push(ToolDefinition { name, parameters });
 }
 
@@ -116,18 +135,19 @@ impl<'a> Reader<'a> {
             return;
         }
         if json.is_string() {
-            let text = json.to_text(self.arena);
+            let text = json.text(self.arena);
             // LangChain and LiteLLM put JSON texts into lists.
-            match Json::container(text).filter(|inner| inner.get("role").is_some()) {
+            match Json::container(text, self.arena).filter(|inner| inner.has("role")) {
                 Some(inner) => self.collect(inner, role, depth + 1),
                 None => self.push_text(role, text),
             }
         } else if json.is_array() {
-            if json.items().next().is_some_and(|first| is_part(first)) {
+            if json.items().first().is_some_and(|first| is_part(*first)) {
                 self.push_message(role, |reader, parts| reader.parts(json, parts));
             } else {
                 json.items()
-                    .for_each(|item| self.collect(item, role, depth + 1));
+                    .iter()
+                    .for_each(|item| self.collect(*item, role, depth + 1));
             }
         } else if json.is_object() {
             self.collect_object(json, role, depth);
@@ -214,8 +234,9 @@ impl<'a> Reader<'a> {
                 if let Some(calls) = fields.get(key) {
                     calls
                         .items()
+                        .iter()
                         .take(PARTS_MAX)
-                        .for_each(|call| reader.tool_call(call, parts));
+                        .for_each(|call| reader.tool_call(*call, parts));
                 }
             }
             if let Some(call) = fields.get("function_call").filter(Json::is_object) {
@@ -236,9 +257,9 @@ impl<'a> Reader<'a> {
             let field = |key| {
                 message
                     .get(key)
-                    .map_or("", |v: Json<'a>| v.to_text(self.arena))
+                    .map_or("", |v: Json<'a>| v.text(self.arena))
             };
-            let text = content.to_text(self.arena);
+            let text = content.text(self.arena);
             let (name, id) = (field("name"), field("tool_call_id"));
             parts.push(Part {
                 kind: PartKind::ToolResult,
@@ -261,12 +282,13 @@ impl<'a> Reader<'a> {
 
     fn parts(&mut self, json: Json<'a>, parts: &mut ArenaVec<'a, Part<'a>>) {
         json.items()
+            .iter()
             .take(PARTS_MAX)
-            .for_each(|part| self.part(part, parts));
+            .for_each(|part| self.part(*part, parts));
     }
 
     fn push_part(&self, kind: PartKind, text: Json<'a>, parts: &mut ArenaVec<'a, Part<'a>>) {
-        let text = text.to_text(self.arena);
+        let text = text.text(self.arena);
         if !text.is_empty() {
             parts.push(Part {
                 kind,
@@ -297,8 +319,8 @@ impl<'a> Reader<'a> {
                 return self.tool_result(result, parts);
             }
         }
-        let kind = json.get("type").map_or("", |t| t.to_text(self.arena));
-        if kind.is_empty() && json.get("toolName").is_some() {
+        let kind = json.get("type").map_or("", |t| t.text(self.arena));
+        if kind.is_empty() && json.has("toolName") {
             return self.tool_call(json, parts);
         }
         match kind {
@@ -345,7 +367,7 @@ impl<'a> Reader<'a> {
         let text = |keys: &[&str]| {
             keys.iter()
                 .find_map(|key| function.get(key).or(call.get(key)).filter(|v| !v.is_null()))
-                .map_or("", |v| v.to_text(self.arena))
+                .map_or("", |v| v.text(self.arena))
         };
         parts.push(Part {
             kind: PartKind::ToolCall,
@@ -359,7 +381,7 @@ impl<'a> Reader<'a> {
         let text = |keys: &[&str]| {
             keys.iter()
                 .find_map(|key| result.get(key))
-                .map_or("", |v| v.to_text(self.arena))
+                .map_or("", |v| v.text(self.arena))
         };
         parts.push(Part {
             kind: PartKind::ToolResult,
@@ -372,12 +394,12 @@ impl<'a> Reader<'a> {
 
 /// A message has a role, or a type that is one, or the fields only a message has.
 fn is_message(json: Json<'_>) -> bool {
-    let has = |key| json.get(key).is_some();
+    let has = |key| json.has(key);
     if has("role") && !has("messages") && !has("choices") && !has("candidates") {
         return true;
     }
     if let Some(kind) = json.get("type") {
-        let kind = kind.raw().trim_matches(['"', '\'']);
+        let kind = kind.word();
         if role_word(kind).is_some() || matches!(kind, "message" | "constructor") {
             return has("content") || has("kwargs") || has("data");
         }
@@ -387,13 +409,13 @@ fn is_message(json: Json<'_>) -> bool {
 
 /// A part is a text or an object that says what kind of content it is.
 fn is_part(json: Json<'_>) -> bool {
-    if json.get("role").is_some() || json.get("message").is_some() {
+    if json.has("role") || json.has("message") {
         return false;
     }
     let typed = json
         .get("type")
-        .is_some_and(|t| role_word(t.raw().trim_matches(['"', '\''])).is_none());
-    typed && json.get("kwargs").is_none()
+        .is_some_and(|t| role_word(t.word()).is_none());
+    typed && !json.has("kwargs")
         || [
             "text",
             "functionCall",
@@ -408,12 +430,12 @@ fn is_part(json: Json<'_>) -> bool {
 }
 
 fn role_of<'a>(json: Json<'a>, arena: &'a Bump) -> Option<Role> {
-    let word = |key| json.get(key).map_or("", |v: Json<'a>| v.to_text(arena));
+    let word = |key| json.get(key).map_or("", |v: Json<'a>| v.text(arena));
     role_word(word("role"))
         .or_else(|| role_word(word("type")))
         .or_else(|| {
             // LangChain: `"id": ["langchain", "schema", "messages", "HumanMessage"]`.
-            let class = json.get("id")?.items().last()?.to_text(arena);
+            let class = json.get("id")?.items().last()?.text(arena);
             role_word(
                 class
                     .strip_suffix("Message")

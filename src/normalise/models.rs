@@ -3,7 +3,7 @@
 //! Most conventions have a name for each. The rest of this file is for those that have one name
 //! for both: it is given to the side that the evidence supports, and to no side when nothing does.
 
-use super::{attributes::Field, fields::Fields, json::Json};
+use super::{attributes::Field, fields::Fields};
 use crate::call::Call;
 
 /// OpenInference packages whose `llm.model_name` is the model that answered.
@@ -88,10 +88,10 @@ fn openinference<'a>(call: &mut Call<'a>, name: &'a str, scope: &str) {
 
 /// In the semconv mode the "request model" is the answer's; the argument `model` is the request's.
 fn mlflow<'a>(call: &mut Call<'a>, fields: &Fields<'_, 'a>, name: &'a str) {
-    let argument = fields.text(Field::Input);
-    let asked = Json::container(argument)
+    let asked = fields
+        .json(fields.plain(Field::Input).as_str().unwrap_or_default())
         .and_then(|inputs| inputs.get("model"))
-        .map_or("", |model| model.to_text(fields.arena()));
+        .map_or("", |model| model.text(fields.arena()));
     if !asked.is_empty() {
         call.request_model = trim_model(asked);
     }

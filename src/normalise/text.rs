@@ -27,9 +27,9 @@ fn unwrap_json<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
             text
         };
     }
-    match Json::new(text) {
-        Some(json) if json.is_array() => json.items().next().map_or("", |v| v.to_text(arena)),
-        Some(json) => json.to_text(arena),
+    match Json::new(text, arena) {
+        Some(json) if json.is_array() => json.items().first().map_or("", |v| v.text(arena)),
+        Some(json) => json.text(arena),
         None => text,
     }
 }

@@ -23,24 +23,24 @@ impl<'a> Item<'a> for LogRecord<'a> {
         let mut record = LogRecord {
             resource: place.resource,
             scope: place.scope,
-            encoded: message.bytes(),
+            encoded: message.rest(),
             ..LogRecord::default()
         };
         let start = decoder.attributes_start();
-        while let Some(field) = message.next()? {
-            match field.number {
-                1 => record.time_ns = field.fixed64()?,
+        while let Some(tag) = message.tag()? {
+            match tag.number() {
+                1 => record.time_ns = message.fixed64(tag)?,
                 // An enum is an int32; a negative one fills all 64 bits.
-                2 => record.severity_number = field.varint()? as i32,
-                3 => record.severity_text = decoder.text(field.bytes()?),
-                5 => record.body = decoder.value(field, 0)?,
-                6 => decoder.attribute(field)?,
-                8 => record.flags = field.fixed32()?,
-                9 => record.trace_id = id(field, "trace id")?,
-                10 => record.span_id = id(field, "span id")?,
-                11 => record.observed_time_ns = field.fixed64()?,
-                12 => record.event_name = decoder.text(field.bytes()?),
-                _ => {}
+                2 => record.severity_number = message.varint(tag)? as i32,
+                3 => record.severity_text = decoder.text(message.bytes(tag)?),
+                5 => decoder.value(message.message(tag)?, 0, &mut record.body)?,
+                6 => decoder.attribute(message.message(tag)?)?,
+                8 => record.flags = message.fixed32(tag)?,
+                9 => record.trace_id = id(&mut message, tag, "trace id")?,
+                10 => record.span_id = id(&mut message, tag, "span id")?,
+                11 => record.observed_time_ns = message.fixed64(tag)?,
+                12 => record.event_name = decoder.text(message.bytes(tag)?),
+                _ => message.skip(tag)?,
             }
         }
         record.attributes = decoder.attributes_end(start);

@@ -26,7 +26,7 @@ pub(in super::super) fn count_metric_points(body: &[u8]) -> Result<u64, Malforme
             })
         })
     })
-    .map_err(|fault| malformed(fault, body.len()))?;
+    .map_err(|fault| malformed(&fault, body))?;
     Ok(points)
 }
 
@@ -36,9 +36,11 @@ fn each<'a>(
     numbers: &[u32],
     visit: &mut dyn FnMut(Reader<'a>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    while let Some(field) = message.next()? {
-        if numbers.contains(&field.number) {
-            visit(field.message()?)?;
+    while let Some(tag) = message.tag()? {
+        if numbers.contains(&tag.number()) {
+            visit(message.message(tag)?)?;
+        } else {
+            message.skip(tag)?;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@
 use super::super::wire::{Fault, Reader, What};
 use super::super::{Event, Link, Span, SpanKind, Status, StatusCode};
 use super::value::{Decoder, id, required_id};
-use super::{Item, Place};
+use super::{Item, Place, units};
 
 impl<'a> Item<'a> for Span<'a> {
     const NOUN: &'static str = "span";
@@ -22,38 +22,40 @@ impl<'a> Item<'a> for Span<'a> {
         let mut span = Span {
             resource: place.resource,
             scope: place.scope,
-            encoded: message.bytes(),
+            encoded: message.rest(),
             ..Span::default()
         };
         let start = decoder.attributes_start();
         let (mut has_trace, mut has_span) = (false, false);
-        while let Some(field) = message.next()? {
-            match field.number {
+        while let Some(tag) = message.tag()? {
+            match tag.number() {
                 1 => {
-                    span.trace_id = required_id(field, "trace id")?;
+                    span.trace_id = required_id(&mut message, tag, "trace id")?;
                     has_trace = true;
                 }
                 2 => {
-                    span.span_id = required_id(field, "span id")?;
+                    span.span_id = required_id(&mut message, tag, "span id")?;
                     has_span = true;
                 }
-                3 => span.trace_state = decoder.text(field.bytes()?),
-                4 => span.parent_span_id = id(field, "parent span id")?,
-                5 => span.name = decoder.text(field.bytes()?),
-                6 => span.kind = SpanKind::from_wire(field.varint()?),
-                7 => span.start_ns = field.fixed64()?,
-                8 => span.end_ns = field.fixed64()?,
-                9 => decoder.attribute(field)?,
+                3 => span.trace_state = decoder.text(message.bytes(tag)?),
+                4 => span.parent_span_id = id(&mut message, tag, "parent span id")?,
+                5 => span.name = decoder.text(message.bytes(tag)?),
+                6 => span.kind = SpanKind::from_wire(message.varint(tag)?),
+                7 => span.start_ns = message.fixed64(tag)?,
+                8 => span.end_ns = message.fixed64(tag)?,
+                9 => decoder.attribute(message.message(tag)?)?,
                 11 => {
-                    let event = event(decoder, field.message()?)?;
+                    decoder.spend(units::<Event<'a>>(), message)?;
+                    let event = event(decoder, message.message(tag)?)?;
                     decoder.events.push(event);
                 }
                 13 => {
-                    let link = link(decoder, field.message()?)?;
+                    decoder.spend(units::<Link<'a>>(), message)?;
+                    let link = link(decoder, message.message(tag)?)?;
                     decoder.links.push(link);
                 }
-                15 => status(decoder, field.message()?, &mut span.status)?,
-                _ => {}
+                15 => status(decoder, message.message(tag)?, &mut span.status)?,
+                _ => message.skip(tag)?,
             }
         }
         require(whole, has_trace, "trace id", 16)?;
@@ -76,12 +78,12 @@ fn require(whole: Reader<'_>, there: bool, id: &'static str, want: usize) -> Res
 fn event<'a>(decoder: &mut Decoder<'a>, mut message: Reader<'a>) -> Result<Event<'a>, Fault> {
     let mut event = Event::default();
     let start = decoder.attributes_start();
-    while let Some(field) = message.next()? {
-        match field.number {
-            1 => event.time_ns = field.fixed64()?,
-            2 => event.name = decoder.text(field.bytes()?),
-            3 => decoder.attribute(field)?,
-            _ => {}
+    while let Some(tag) = message.tag()? {
+        match tag.number() {
+            1 => event.time_ns = message.fixed64(tag)?,
+            2 => event.name = decoder.text(message.bytes(tag)?),
+            3 => decoder.attribute(message.message(tag)?)?,
+            _ => message.skip(tag)?,
         }
     }
     event.attributes = decoder.attributes_end(start);
@@ -91,13 +93,13 @@ fn event<'a>(decoder: &mut Decoder<'a>, mut message: Reader<'a>) -> Result<Event
 fn link<'a>(decoder: &mut Decoder<'a>, mut message: Reader<'a>) -> Result<Link<'a>, Fault> {
     let mut link = Link::default();
     let start = decoder.attributes_start();
-    while let Some(field) = message.next()? {
-        match field.number {
-            1 => link.trace_id = id(field, "a link's trace id")?.unwrap_or_default(),
-            2 => link.span_id = id(field, "a link's span id")?.unwrap_or_default(),
-            3 => link.trace_state = decoder.text(field.bytes()?),
-            4 => decoder.attribute(field)?,
-            _ => {}
+    while let Some(tag) = message.tag()? {
+        match tag.number() {
+            1 => link.trace_id = id(&mut message, tag, "a link's trace id")?.unwrap_or_default(),
+            2 => link.span_id = id(&mut message, tag, "a link's span id")?.unwrap_or_default(),
+            3 => link.trace_state = decoder.text(message.bytes(tag)?),
+            4 => decoder.attribute(message.message(tag)?)?,
+            _ => message.skip(tag)?,
         }
     }
     link.attributes = decoder.attributes_end(start);
@@ -110,11 +112,11 @@ fn status<'a>(
     status: &mut Status<'a>,
 ) -> Result<(), Fault> {
     *status = Status::default();
-    while let Some(field) = message.next()? {
-        match field.number {
-            2 => status.message = decoder.text(field.bytes()?),
-            3 => status.code = StatusCode::from_wire(field.varint()?),
-            _ => {}
+    while let Some(tag) = message.tag()? {
+        match tag.number() {
+            2 => status.message = decoder.text(message.bytes(tag)?),
+            3 => status.code = StatusCode::from_wire(message.varint(tag)?),
+            _ => message.skip(tag)?,
         }
     }
     Ok(())

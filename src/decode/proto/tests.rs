@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-use super::super::{DEPTH_MAX, Value};
+use super::super::{DEPTH_MAX, VIEW_UNITS_MAX, Value};
 use super::{logs, traces};
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -170,9 +170,33 @@ fn broken_framing_above_the_spans_refuses_the_request() {
     let malformed = traces(&[0x0a, 0x05, 0x12], &arena).unwrap_err();
     assert_eq!(
         malformed.to_string(),
-        "field 1 runs past the end of its message at byte 1"
+        "field 1 runs past the end of its message at byte 2"
     );
     assert!(traces(br#"{"resourceSpans":[]}"#, &arena).is_err());
     assert!(logs(b"hello world", &arena).is_err());
     assert!(traces(b"", &arena).unwrap().spans.is_empty());
+}
+
+#[test]
+fn a_small_body_cannot_take_much_memory() {
+    // Attributes of two bytes each, more than a request may have, in two spans.
+    let mut crowd = chat("crowd").encode_to_vec();
+    crowd.extend([0x4a, 0].repeat(VIEW_UNITS_MAX));
+    let crowd = field(1, &field(2, &field(2, &crowd)));
+    let body = [
+        request(vec![chat("first")]).encode_to_vec(),
+        crowd,
+        request(vec![chat("too late")]).encode_to_vec(),
+    ]
+    .concat();
+    let arena = Bump::new();
+    let traces = traces(&body, &arena).unwrap();
+    let names: Vec<_> = traces.spans.iter().map(|span| span.name).collect();
+    assert_eq!(names, ["first"]);
+    assert_eq!(traces.rejected.count, 2);
+    let reason = traces.rejected.first_reason.unwrap();
+    assert!(
+        reason.contains("`crowd`: the request has more than"),
+        "{reason}"
+    );
 }
