@@ -3,19 +3,43 @@
 //! Pure: `(rules, call) -> enrichment`, no I/O and no clock. It never changes what was recorded.
 //! Knowledge (signatures, prices, limits) lives in `rules/`, not here.
 
+pub mod classify;
+mod outcome;
+mod price;
+mod profile;
+pub mod providers;
+mod rules;
+
+#[cfg(test)]
+mod tests;
+
+pub use classify::{Evidence, classify_lines};
+pub use price::PriceTable;
+pub use rules::{Overrides, RuleFile, Rules, RulesError};
+
 use crate::call::{Call, Enrichment};
 
-/// Temporary.
-pub struct Rules;
-
-/// Temporary.
-pub fn enrich(_rules: &Rules, call: &Call<'_>) -> Enrichment {
-    _ = call;
-    Enrichment::default()
-}
-impl Rules {
-    /// Temporary.
-    pub fn builtin() -> std::sync::Arc<Rules> {
-        std::sync::Arc::new(Rules)
+/// Works out everything about a call. Never panics; depends on nothing but its arguments.
+pub fn enrich(rules: &Rules, call: &Call<'_>) -> Enrichment {
+    let errors = &call.errors;
+    let evidence = Evidence {
+        provider: call.provider,
+        is_error: errors.is_error,
+        http_status: errors.http_status,
+        error_type: errors.error_type,
+        error_code: errors.error_code,
+        exception_type: errors.exception_type,
+        messages: errors.messages,
+        body: "",
+        finish: call.finish_reason,
+        streaming: call.streaming,
+        retry_after_ms: errors.retry_after_ms,
+    };
+    let failure = classify::classify(rules, &evidence).or_else(|| outcome::outcome(call));
+    Enrichment {
+        stream_outcome: outcome::stream_outcome(call, failure.as_ref()),
+        cost: price::price(&rules.prices, &rules.providers, call, failure.as_ref()),
+        profile: profile::profile(call),
+        failure,
     }
 }

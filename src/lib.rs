@@ -4,6 +4,8 @@
 
 pub mod call;
 
+pub mod proto;
+
 pub mod receive;
 
 pub mod decode;
@@ -15,6 +17,8 @@ pub mod enrich;
 pub mod block;
 
 pub mod store;
+
+pub mod config;
 
 pub mod pipeline;
 

@@ -4,9 +4,39 @@
 //! ([`Receipt`] or [`Refusal`]) is put into the words of each transport here and nowhere else.
 //! Limits are enforced here, before and after decompression. No message is decoded here.
 
+mod answer;
+mod auth;
+mod body;
+mod connections;
+mod grpc;
+mod http;
+mod inflate;
+mod limits;
+mod options;
+mod stats;
+
 use std::{future::Future, time::Duration};
 
 use bytes::Bytes;
+
+pub use self::{
+    auth::BearerTokens,
+    grpc::serve_grpc,
+    http::serve_http,
+    limits::{Admission, Full, IN_FLIGHT_BYTES_MAX, Permit},
+    options::{GrpcOptions, HttpOptions, ServeOptions},
+    stats::{Reason, ReceiveStats, SignalStats, Transport},
+};
+
+/// Why a receiver stopped serving.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    #[error("cannot accept connections on {address}: {source}; check the listener and file limits")]
+    Accept {
+        address: String,
+        source: std::io::Error,
+    },
+}
 
 /// What the bytes hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -69,6 +69,26 @@ fields! {
 /// Number of fields.
 pub const FIELD_COUNT: usize = Field::ALL.len();
 
+/// A set of fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FieldSet(u128);
+
+const _: () = assert!(FIELD_COUNT <= 128);
+
+impl FieldSet {
+    pub fn insert(&mut self, field: Field) {
+        self.0 |= 1 << field as u32;
+    }
+
+    pub fn contains(self, field: Field) -> bool {
+        self.0 >> field as u32 & 1 == 1
+    }
+
+    pub fn union(self, other: FieldSet) -> FieldSet {
+        FieldSet(self.0 | other.0)
+    }
+}
+
 /// Which list of an indexed attribute a name belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -84,6 +104,8 @@ pub struct Entry {
     pub field: Option<(Field, u8)>,
     /// Fields that are found inside the value, which is JSON text.
     pub paths: Box<[PathRow]>,
+    /// The same fields as a set.
+    pub path_fields: FieldSet,
     /// The value is a prompt or an answer.
     pub is_content: bool,
 }
@@ -260,7 +282,10 @@ impl AttributeTable {
             }
         }
         for (name, rows) in paths {
-            table.entries.entry(name).or_default().paths = rows.into();
+            let entry = table.entries.entry(name).or_default();
+            rows.iter()
+                .for_each(|row| entry.path_fields.insert(row.field));
+            entry.paths = rows.into();
         }
         let prefixes = table
             .indexed

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use bumpalo::Bump;
 
 use super::{
-    attributes::{AttributeTable, FIELD_COUNT, Field, Lookup, PathRow, Side},
+    attributes::{AttributeTable, Entry, FIELD_COUNT, Field, FieldSet, Lookup, PathRow, Side},
     json::{Json, looks_like_container},
 };
 use crate::decode::{Attribute, Value};
@@ -23,6 +23,8 @@ pub struct Fields<'t, 'a> {
     ranks: [u8; FIELD_COUNT],
     values: [Value<'a>; FIELD_COUNT],
     documents: Vec<Document<'t, 'a>>,
+    /// Fields that a document may hold.
+    inside: FieldSet,
     /// The pieces of message lists: list, name after the prefix, value.
     pub indexed: Vec<(Side, &'a str, Value<'a>)>,
     /// The user's labels.
@@ -51,6 +53,7 @@ impl<'t, 'a> Fields<'t, 'a> {
             ranks: [UNSET; FIELD_COUNT],
             values: [Value::Empty; FIELD_COUNT],
             documents: Vec::new(),
+            inside: FieldSet::default(),
             indexed: Vec::new(),
             labels: Vec::new(),
             content_mask: Vec::new(),
@@ -61,6 +64,7 @@ impl<'t, 'a> Fields<'t, 'a> {
     pub fn clear(&mut self) {
         self.ranks = [UNSET; FIELD_COUNT];
         self.documents.clear();
+        self.inside = FieldSet::default();
         self.indexed.clear();
         self.labels.clear();
         self.content_mask.clear();
@@ -95,7 +99,7 @@ impl<'t, 'a> Fields<'t, 'a> {
                     self.offer(field, rank, value);
                 }
                 if !entry.paths.is_empty() {
-                    self.add_document(&entry.paths, value);
+                    self.add_document(entry, value);
                 }
                 if entry
                     .field
@@ -138,7 +142,7 @@ impl<'t, 'a> Fields<'t, 'a> {
         }
     }
 
-    fn add_document(&mut self, paths: &'t [PathRow], value: Value<'a>) {
+    fn add_document(&mut self, entry: &'t Entry, value: Value<'a>) {
         let text = match value {
             Value::Str(text) => text,
             Value::Kvlist(_) | Value::Array(_) => super::text::value_to_json(value, self.arena),
@@ -150,8 +154,9 @@ impl<'t, 'a> Fields<'t, 'a> {
             _ => text,
         };
         if looks_like_container(text) {
+            self.inside = self.inside.union(entry.path_fields);
             self.documents.push(Document {
-                paths,
+                paths: &entry.paths,
                 text,
                 json: OnceCell::new(),
             });
@@ -166,9 +171,10 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 
     /// The value of a field; `Empty` when nothing says it.
+    #[inline]
     pub fn value(&self, field: Field) -> Value<'a> {
         let plain_rank = self.ranks.get(field as usize).copied().unwrap_or(UNSET);
-        if !self.documents.is_empty()
+        if self.inside.contains(field)
             && let Some(value) = self.value_inside(field, plain_rank)
         {
             return value;

@@ -88,7 +88,7 @@ struct Group {
 /// The observations of one request's spans, made before the memory is entered.
 pub struct Observed<'a> {
     /// By position in the request; `None` for ordinary spans.
-    pub spans: Vec<Option<Observation<'a>>>,
+    pub spans: &'a [Option<Observation<'a>>],
 }
 
 // === impl MemoryLimits ===
@@ -115,8 +115,9 @@ pub fn observe_all<'a>(
         let scope = request.scopes.get(span.scope as usize)?;
         observer.observe(resource, scope, span, &[])
     });
+    // In the arena, because it is large and as short-lived as the request.
     Observed {
-        spans: spans.collect(),
+        spans: arena.alloc_slice_fill_iter(spans),
     }
 }
 

@@ -1,0 +1,417 @@
+//! Config: one YAML file and the environment, validated once, every mistake at once.
+//!
+//! Two levels: the layers ([`layers`], flat texts with their origin) and [`Config`], which the
+//! program uses and which nothing downstream checks again. `keys` is the list of all there is.
+//! Nothing here opens a socket or makes a directory: `lapwing check` runs only this.
+
+pub mod keys;
+mod layers;
+pub mod print;
+mod report;
+mod value;
+mod yaml;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use self::layers::{Setting, Settings};
+pub use self::report::{At, Origin, Problem, Report};
+use crate::store::{
+    BatchConfig, Target,
+    schema::{Layout, Retention},
+};
+
+/// Everything the program needs to know, valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub grpc: Receiver,
+    pub http: Receiver,
+    pub cors_allowed_origins: Vec<String>,
+    pub bearer_tokens: Vec<Secret>,
+    pub in_flight_bytes_max: usize,
+    pub admin_listen: SocketAddr,
+    pub storage: Storage,
+    pub batch: BatchConfig,
+    pub retention: Retention,
+    pub content_in_calls: bool,
+    pub content_in_traces: bool,
+    pub correlation_bytes_max: usize,
+    pub correlation_age_max: Duration,
+    pub attributes_file: Option<PathBuf>,
+    pub failures_file: Option<PathBuf>,
+    pub prices_file: Option<PathBuf>,
+    pub log_level: String,
+    pub log_json: bool,
+    pub telemetry_otlp_endpoint: Option<String>,
+    /// For `print-config`.
+    pub settings: Settings,
+}
+
+/// One OTLP listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Receiver {
+    pub listen: SocketAddr,
+    pub body_bytes_max: usize,
+}
+
+/// Which ClickHouse.
+#[derive(Debug, Clone)]
+pub enum Storage {
+    Embedded {
+        listen: SocketAddr,
+        library: Option<PathBuf>,
+        memory_limit_bytes: u64,
+        database: String,
+    },
+    Server(Target),
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// What a configuration is read from; tests pass their own.
+pub struct Sources<'s> {
+    /// The file, if any.
+    pub file: Option<&'s Path>,
+    pub variables: Vec<(String, String)>,
+}
+
+// === impl Secret ===
+
+impl Secret {
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads and validates; gives the warnings beside the configuration.
+    pub fn load(sources: &Sources<'_>) -> Result<(Config, Vec<String>), Report> {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let settings = settings(sources, &mut problems, &mut warnings);
+        let config = Reader {
+            settings: &settings,
+            problems: &mut problems,
+            sources,
+        }
+        .config();
+        cross_check(&config, &settings, &mut problems, &mut warnings);
+        if problems.is_empty() {
+            return Ok((Config { settings, ..config }, warnings));
+        }
+        problems.sort_by_key(|p| match &p.origin {
+            Origin::File(at) => (0, *at),
+            _ => (1, At { line: 0, column: 0 }),
+        });
+        Err(Report {
+            file: sources.file.map(Path::to_owned),
+            problems,
+        })
+    }
+
+    /// Where and how the tables are made.
+    pub fn layout(&self) -> Layout {
+        let (database, cluster) = match &self.storage {
+            Storage::Embedded { database, .. } => (database.as_str(), None),
+            Storage::Server(target) => (target.database.as_str(), target.cluster.clone()),
+        };
+        let fsync = matches!(self.storage, Storage::Embedded { .. });
+        Layout {
+            cluster,
+            fsync,
+            retention: self.retention,
+            ..Layout::new(database)
+        }
+    }
+}
+
+fn settings(
+    sources: &Sources<'_>,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) -> Settings {
+    let mut settings = layers::defaults();
+    let lookup = |name: &str| {
+        sources
+            .variables
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.clone())
+    };
+    if let Some(path) = sources.file {
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let root = yaml::parse(&text, &lookup, problems);
+                layers::file(&root, &mut settings, problems);
+            }
+            Err(error) => problems.push(Problem {
+                origin: Origin::Default,
+                key: String::new(),
+                text: format!("cannot read {}: {error}", path.display()),
+            }),
+        }
+    }
+    layers::environment(
+        sources.variables.iter().cloned(),
+        &mut settings,
+        problems,
+        warnings,
+    );
+    settings
+}
+
+/// Turns checked texts into values; what is wrong was reported by the layers, or is here.
+struct Reader<'r> {
+    settings: &'r Settings,
+    problems: &'r mut Vec<Problem>,
+    sources: &'r Sources<'r>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self) -> Config {
+        let defaults = BatchConfig::default();
+        Config {
+            data_dir: self
+                .path("data_dir")
+                .unwrap_or_else(|| default_data_dir(self.sources)),
+            grpc: Receiver {
+                listen: self.address("receivers.otlp.grpc.listen"),
+                body_bytes_max: self.bytes("receivers.otlp.grpc.max_message_bytes"),
+            },
+            http: Receiver {
+                listen: self.address("receivers.otlp.http.listen"),
+                body_bytes_max: self.bytes("receivers.otlp.http.max_body_bytes"),
+            },
+            cors_allowed_origins: self.items("receivers.otlp.http.cors.allowed_origins"),
+            bearer_tokens: self.tokens("receivers.otlp.auth.bearer_tokens_file"),
+            in_flight_bytes_max: self.bytes("receivers.otlp.max_in_flight_bytes"),
+            admin_listen: self.address("admin.listen"),
+            storage: self.storage(),
+            batch: BatchConfig {
+                max_rows: value::count(self.text("storage.batch.max_rows"))
+                    .unwrap_or(defaults.max_rows),
+                max_bytes: self.bytes("storage.batch.max_bytes"),
+                max_delay: self.duration("storage.batch.max_delay"),
+                ..defaults
+            },
+            retention: Retention {
+                traces_days: self.days("storage.retention.traces"),
+                logs_days: self.days("storage.retention.logs"),
+                calls_days: self.days("storage.retention.calls"),
+                content_days: self.days("storage.retention.content"),
+                ..Retention::default()
+            },
+            content_in_calls: self.text("content.store") != "false",
+            content_in_traces: self.text("content.in_traces") == "true",
+            correlation_bytes_max: self.bytes("correlation.max_bytes"),
+            correlation_age_max: self.duration("correlation.max_age"),
+            attributes_file: self.path("rules.attributes_file"),
+            failures_file: self.path("rules.failures_file"),
+            prices_file: self.path("rules.prices_file"),
+            log_level: self.text("telemetry.log_level").to_owned(),
+            log_json: self.text("telemetry.log_format") == "json",
+            telemetry_otlp_endpoint: self
+                .setting("telemetry.otlp_endpoint")
+                .map(|s| s.text.clone()),
+            settings: Settings::new(),
+        }
+    }
+
+    fn storage(&mut self) -> Storage {
+        if self.text("storage.mode") != "server" {
+            return Storage::Embedded {
+                listen: self.address("storage.embedded.listen"),
+                library: self.path("storage.embedded.library"),
+                memory_limit_bytes: self.bytes("storage.embedded.memory_limit") as u64,
+                database: self.text("storage.clickhouse.database").to_owned(),
+            };
+        }
+        let url = self.text("storage.clickhouse.url").to_owned();
+        if url.is_empty() {
+            let mode = self.settings.get("storage.mode");
+            self.problems.push(Problem {
+                origin: mode.map_or(Origin::Default, |s| s.origin.clone()),
+                key: "storage.clickhouse.url".to_owned(),
+                text: "is missing: `storage.mode: server` needs the server's address".to_owned(),
+            });
+        }
+        let password = match self.secret_file("storage.clickhouse.password_file") {
+            Some(password) => password,
+            None => self.text("storage.clickhouse.password").to_owned(),
+        };
+        Storage::Server(Target {
+            url,
+            database: self.text("storage.clickhouse.database").to_owned(),
+            user: self.text("storage.clickhouse.user").to_owned(),
+            password,
+            cluster: self
+                .setting("storage.clickhouse.cluster")
+                .map(|s| s.text.clone()),
+            ca_file: self.path("storage.clickhouse.ca_file"),
+        })
+    }
+
+    fn setting(&self, path: &str) -> Option<&Setting> {
+        self.settings.get(path)
+    }
+
+    fn text(&self, path: &str) -> &str {
+        self.setting(path).map_or("", |s| &s.text)
+    }
+
+    fn items(&self, path: &str) -> Vec<String> {
+        let items = self
+            .setting(path)
+            .map(|s| s.items.clone())
+            .unwrap_or_default();
+        items.into_iter().filter(|item| !item.is_empty()).collect()
+    }
+
+    fn path(&self, path: &str) -> Option<PathBuf> {
+        self.setting(path).map(|s| PathBuf::from(&s.text))
+    }
+
+    // The layers let no value through that does not parse: the fallbacks below are never used.
+
+    fn address(&self, path: &str) -> SocketAddr {
+        value::address(self.text(path)).unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn bytes(&self, path: &str) -> usize {
+        let bytes = value::size(self.text(path)).unwrap_or(1);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    fn duration(&self, path: &str) -> Duration {
+        value::duration(self.text(path)).unwrap_or_default()
+    }
+
+    /// Retention is kept in whole days, at least one.
+    fn days(&self, path: &str) -> u32 {
+        let seconds = self.duration(path).as_secs();
+        u32::try_from(seconds.div_ceil(86_400))
+            .unwrap_or(u32::MAX)
+            .max(1)
+    }
+
+    fn secret_file(&mut self, path: &str) -> Option<String> {
+        let setting = self.settings.get(path)?;
+        match std::fs::read_to_string(&setting.text) {
+            Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
+            Err(error) => {
+                self.problems.push(Problem {
+                    origin: setting.origin.clone(),
+                    key: path.to_owned(),
+                    text: format!("cannot be read: {}: {error}", setting.text),
+                });
+                None
+            }
+        }
+    }
+
+    fn tokens(&mut self, path: &str) -> Vec<Secret> {
+        let text = self.secret_file(path).unwrap_or_default();
+        let lines = text.lines().map(str::trim);
+        lines
+            .filter(|l| !l.is_empty() && !l.starts_with('#'))
+            .map(|l| Secret(l.to_owned()))
+            .collect()
+    }
+}
+
+/// `/var/lib/lapwing` for a service, the user's state directory for a person.
+fn default_data_dir(sources: &Sources<'_>) -> PathBuf {
+    let service = Path::new("/var/lib/lapwing");
+    let ours = std::fs::metadata(service).is_ok_and(|m| m.is_dir() && !m.permissions().readonly());
+    let of = |name: &str| {
+        sources
+            .variables
+            .iter()
+            .find(|(n, v)| n == name && !v.is_empty())
+            .map(|(_, v)| PathBuf::from(v))
+    };
+    if ours {
+        return service.to_owned();
+    }
+    of("XDG_STATE_HOME")
+        .or_else(|| of("HOME").map(|home| home.join(".local/state")))
+        .map_or_else(|| service.to_owned(), |state| state.join("lapwing"))
+}
+
+/// What is wrong only together.
+fn cross_check(
+    config: &Config,
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) {
+    let mut listeners = vec![
+        ("receivers.otlp.grpc.listen", config.grpc.listen),
+        ("receivers.otlp.http.listen", config.http.listen),
+        ("admin.listen", config.admin_listen),
+    ];
+    if let Storage::Embedded { listen, .. } = &config.storage {
+        listeners.push(("storage.embedded.listen", *listen));
+    }
+    for (n, (key, address)) in listeners.iter().enumerate() {
+        let taken = listeners[..n]
+            .iter()
+            .find(|(_, other)| address.port() != 0 && other.port() == address.port());
+        if let Some((other, _)) = taken {
+            problems.push(Problem {
+                origin: settings
+                    .get(*key)
+                    .map_or(Origin::Default, |s| s.origin.clone()),
+                key: (*key).to_owned(),
+                text: format!("is {address}: `{other}` has the same port, give each its own"),
+            });
+        }
+        let open = !address.ip().is_loopback();
+        if open && key.starts_with("receivers") && config.bearer_tokens.is_empty() {
+            warnings.push(format!(
+                "`{key}` is {address}, open to the network without `receivers.otlp.auth.bearer_tokens_file`"
+            ));
+        }
+    }
+    for (path, setting) in settings {
+        let Some(receiver) = path
+            .strip_prefix("alerts.routes.")
+            .and_then(|p| p.strip_suffix(".receiver"))
+        else {
+            continue;
+        };
+        let wanted = format!("alerts.receivers.{}.", setting.text);
+        if !settings.keys().any(|key| key.starts_with(&wanted)) {
+            problems.push(Problem {
+                origin: setting.origin.clone(),
+                key: path.clone(),
+                text: format!(
+                    "names {:?} (route {receiver}), which `alerts.receivers` does not have",
+                    setting.text
+                ),
+            });
+        }
+    }
+    if settings.contains_key("storage.clickhouse.password") {
+        warnings.push(
+            "`storage.clickhouse.password` stands in the open: use `password_file`".to_owned(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

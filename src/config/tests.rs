@@ -1,0 +1,157 @@
+use std::io::Write;
+
+use super::*;
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<String>), Report> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let variables = variables
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    Config::load(&Sources {
+        file: Some(file.path()),
+        variables,
+    })
+    .map_err(|report| Report {
+        file: Some(PathBuf::from("lapwing.yaml")),
+        ..report
+    })
+}
+
+#[test]
+fn without_a_file_everything_listens_on_localhost() {
+    let variables = vec![("HOME".to_owned(), "/home/ann".to_owned())];
+    let (config, warnings) = Config::load(&Sources {
+        file: None,
+        variables,
+    })
+    .unwrap();
+    assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:4317");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:4318");
+    assert_eq!(config.admin_listen.to_string(), "127.0.0.1:4319");
+    assert!(matches!(config.storage, Storage::Embedded { listen, .. } if listen.port() == 8123));
+    assert_eq!(warnings, Vec::<String>::new());
+}
+
+#[test]
+fn every_default_is_valid() {
+    for key in keys::KEYS {
+        if let Some(default) = key.default.filter(|d| !d.is_empty()) {
+            assert_eq!(key.kind.check(default), Ok(()), "{}", key.path);
+        }
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_place_and_remedy() {
+    let text = "\
+recievers:
+  otlp: {}
+receivers:
+  otlp:
+    gprc: {listen: 127.0.0.1:4317}
+    http:
+      listen: localhost
+admin: {listen: 127.0.0.1:4317}
+storage:
+  mode: sever
+  batch: 5
+journal: {max_bytes: lots, durability: disk, durability: os}
+alerts:
+  routes: [{match: {severity: page}, receiver: oncall}]
+telemetry: {otlp_endpoint: '${env:NOWHERE}'}
+";
+    let report = load(text, &[("LAPWING_CONTENT_STORE", "maybe")]).unwrap_err();
+    assert_eq!(
+        report.to_string(),
+        "\
+lapwing.yaml: 11 mistakes
+  lapwing.yaml:1:1: `recievers` is not a key, did you mean `receivers`?
+  lapwing.yaml:5:5: `receivers.otlp.gprc` is not a key, did you mean `receivers.otlp.grpc`?
+  lapwing.yaml:7:15: `receivers.otlp.http.listen` is \"localhost\": write an address as 127.0.0.1:4317, or :4317 for all interfaces
+  lapwing.yaml:8:17: `admin.listen` is 127.0.0.1:4317: `receivers.otlp.grpc.listen` has the same port, give each its own
+  lapwing.yaml:10:9: `storage.mode` is \"sever\": must be one of embedded, server, did you mean `server`?
+  lapwing.yaml:11:10: `storage.batch` must have keys below it, not a value
+  lapwing.yaml:12:22: `journal.max_bytes` is \"lots\": write a size as 64MiB, 8GiB or a number of bytes
+  lapwing.yaml:12:46: `durability` is given twice, first in line 12: keep one
+  lapwing.yaml:14:48: `alerts.routes.0.receiver` names \"oncall\" (route 0), which `alerts.receivers` does not have
+  lapwing.yaml:15:28: environment variable NOWHERE is not set: set it, or write `${env:NOWHERE:-default}`
+  $LAPWING_CONTENT_STORE: `content.store` is \"maybe\": write true or false
+"
+    );
+}
+
+#[test]
+fn variables_fill_the_file_and_override_it() {
+    let text = "\
+receivers: {otlp: {grpc: {listen: '127.0.0.1:${env:PORT:-4400}'}, http: {listen: ':${env:HTTP}'}}}
+storage: {mode: server, clickhouse: {url: 'https://ch:8443', user: 'a$$b'}}
+";
+    let variables = [
+        ("HTTP", "4500"),
+        ("LAPWING_ADMIN_LISTEN", "127.0.0.1:4600"),
+        ("LAPWING_STORAGE_CLICKHOUSE_DATABASE", "other"),
+        ("LAPWING_ADMIN_LISTN", "x"),
+    ];
+    let (config, warnings) = load(text, &variables).unwrap();
+    assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:4400");
+    assert_eq!(config.http.listen.to_string(), "0.0.0.0:4500");
+    assert_eq!(config.admin_listen.to_string(), "127.0.0.1:4600");
+    let Storage::Server(target) = &config.storage else {
+        panic!("{:?}", config.storage)
+    };
+    assert_eq!(
+        (target.database.as_str(), target.user.as_str()),
+        ("other", "a$b")
+    );
+    assert!(
+        warnings
+            .iter()
+            .any(|w| w.contains("did you mean LAPWING_ADMIN_LISTEN?")),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings.iter().any(|w| w.contains("open to the network")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_server_needs_an_address_and_a_secret_file_must_be_there() {
+    let text = "storage: {mode: server, clickhouse: {password_file: /nowhere/secret}}";
+    let report = load(text, &[]).unwrap_err().to_string();
+    assert!(
+        report.contains("`storage.clickhouse.url` is missing"),
+        "{report}"
+    );
+    assert!(
+        report.contains("1:53: `storage.clickhouse.password_file` cannot be read"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_is_printed_is_a_valid_file_without_secrets() {
+    let text = "\
+data_dir: /srv/lapwing
+storage: {mode: server, clickhouse: {url: 'https://ann:hunter2@ch:8443', password: hunter3}}
+alerts:
+  receivers: {oncall: {webhook: {url: 'https://hooks.example/x'}}}
+  routes: [{match: {severity: page}, receiver: oncall}, {match: {}, receiver: oncall}]
+";
+    let (config, _) = load(text, &[("LAPWING_ADMIN_LISTEN", ":4600")]).unwrap();
+    let printed = print::effective(&config);
+    assert!(!printed.contains("hunter"), "{printed}");
+    assert!(printed.contains("# $LAPWING_ADMIN_LISTEN"), "{printed}");
+    let (again, _) = load(&printed, &[]).unwrap_or_else(|report| panic!("{report}\n{printed}"));
+    assert_eq!(again.admin_listen, config.admin_listen);
+    assert_eq!(again.settings.len(), config.settings.len(), "{printed}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_file_is_read_without_panic(text in "[ -~\n]{0,200}") {
+        _ = load(&text, &[]);
+    }
+}

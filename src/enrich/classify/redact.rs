@@ -1,0 +1,93 @@
+//! Error texts without secrets, short enough to store.
+//!
+//! Providers echo keys, and clients put tokens and addresses into messages. This is the last line
+//! of defence for `error_message` only: redaction of content is a stage of its own.
+
+use regex::Regex;
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// Bytes of an error text that are stored.
+pub(super) const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Shapes of secrets: keys with a known prefix, JWTs, `Bearer x`, `api_key=x`, passwords in
+/// URLs, e-mail addresses. A star inside is a key that the provider already masked in part.
+static SECRET: LazyLock<Regex> = LazyLock::new(|| {
+    let shapes = [
+        r"\b(?:sk|pk|rk)-[A-Za-z0-9*_-]{4,}",
+        r"\b(?:gsk_|hf_|r8_|ghp_|gho_|github_pat_|xai-|pplx-|nvapi-)[A-Za-z0-9*_-]{8,}",
+        r"\bAIza[A-Za-z0-9_-]{20,}",
+        r"\bya29\.[A-Za-z0-9_-]{10,}",
+        r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}",
+        r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}",
+        r"(?i:bearer)\s+[A-Za-z0-9._~+/=*-]{8,}",
+        r#"(?i:api[_-]?key|access[_-]?token|secret|password|authorization|[?&](?:key|token))['"]?\s*[:=]\s*['"]?[A-Za-z0-9._~+/*-]{6,}"#,
+        r"://[^/\s:@]+:[^/\s@]+@",
+        r"(?i:api key):? [^\s,;.]*[*]{3,}[^\s,;.]*",
+        r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
+    ];
+    // A constant pattern, compiled by every test of this module.
+    Regex::new(&shapes.join("|")).unwrap_or_else(|e| panic!("{e}"))
+});
+
+/// Shortens a text and, where `look` says that it may hold secrets, takes them out.
+pub(super) fn redact(text: &str, look: bool) -> String {
+    // A secret across the cut must not survive as a shorter, unrecognised one: redact first.
+    let generous = text
+        .get(..text.floor_char_boundary(MESSAGE_BYTES_MAX * 2))
+        .unwrap_or("");
+    let clean: Cow<'_, str> = match look {
+        true => SECRET.replace_all(generous, "[redacted]"),
+        false => generous.into(),
+    };
+    let clean = clean.trim();
+    clean
+        .get(..clean.floor_char_boundary(MESSAGE_BYTES_MAX))
+        .unwrap_or("")
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tokens_and_addresses_go() {
+        for (text, secret) in [
+            ("Incorrect API key provided: sk-proj-abc123XYZ.", "abc123"),
+            (
+                "Incorrect API key provided: sk-ab***************wxyz.",
+                "wxyz",
+            ),
+            ("header Bearer abcdefgh.ijkl was refused", "abcdefgh"),
+            ("credential AKIAABCDEFGHIJKLMNOP is unknown", "ABCDEFGH"),
+            (
+                "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln expired",
+                "eyJhbGci",
+            ),
+            ("mail ops.team@example.co.uk for access", "ops.team"),
+            (
+                "GET https://x.test/v1?key=AIzaSyA1234567890abcdefghijk",
+                "AIzaSy",
+            ),
+        ] {
+            let clean = redact(text, true);
+            assert!(
+                clean.contains("[redacted]") && !clean.contains(secret),
+                "{clean}"
+            );
+        }
+    }
+
+    #[test]
+    fn ordinary_words_stay() {
+        let text = "The max-tokens task-based risk-free secret: no @home (sk) key";
+        assert_eq!(redact(text, true), text);
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_a_character() {
+        let clean = redact(&"错".repeat(2000), false);
+        assert!(clean.len() <= MESSAGE_BYTES_MAX && clean.len() > MESSAGE_BYTES_MAX - 3);
+    }
+}

@@ -1,0 +1,385 @@
+//! An error text made easy to compare, and what can be read out of it.
+//!
+//! Error bodies reach a collector as JSON, as a Python repr, as JSON inside a string inside either,
+//! or as prose, often cut. Instead of parsing each, the text is folded once (lower case, escapes
+//! and line breaks gone, stack frames left out) and walked once by the automaton of the
+//! signatures; values are read right after the keys it meets, so a cut text loses only what was
+//! cut off. Values are hints for the signatures, never a verdict.
+
+mod duration;
+
+use super::signature::{LiteralSet, Signatures};
+use duration::duration_ms;
+use std::borrow::Cow;
+
+/// Of a longer text, the beginning and the end are read: wrappers put the cause last.
+const TEXT_HEAD_BYTES_MAX: usize = 6 * 1024;
+const TEXT_TAIL_BYTES_MAX: usize = 2 * 1024;
+/// Codes and types are short words.
+const VALUE_BYTES_MAX: usize = 80;
+/// Values kept of one text.
+const VALUES_MAX: usize = 16;
+
+/// A text that says that a value follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marker {
+    /// A provider's code or type follows.
+    Code,
+    /// An HTTP status follows.
+    Status,
+    /// A delay in seconds (or with a unit) follows.
+    Delay,
+    /// A request id follows.
+    RequestId,
+    /// Something follows that must not be stored.
+    Secret,
+}
+
+/// What one pass over a folded text found.
+pub(super) struct Findings<'t> {
+    pub literals: LiteralSet,
+    pub providers: u64,
+    pub codes: Vec<Cow<'t, str>>,
+    pub status: Option<u16>,
+    pub delay_ms: Option<u64>,
+    pub has_request_id: bool,
+    pub has_secret: bool,
+}
+
+// === impl Marker ===
+
+impl Marker {
+    pub(super) const ALL: [Marker; 5] = [
+        Marker::Code,
+        Marker::Status,
+        Marker::Delay,
+        Marker::RequestId,
+        Marker::Secret,
+    ];
+
+    /// The folded literals of a marker.
+    pub(super) fn literals(self) -> &'static [&'static str] {
+        match self {
+            Marker::Code => &[
+                "\"code\":",
+                "'code':",
+                "\"type\":",
+                "'type':",
+                "\"status\":",
+                "'status':",
+                "\"reason\":",
+                "'reason':",
+                "\"error_type\":",
+                "'error_type':",
+                "\"error_code\":",
+                "'error_code':",
+                "\"errorcode\":",
+                "'errorcode':",
+                "\"__type\":",
+                "'__type':",
+                "\"error\":",
+                "'error':",
+                "|code:",
+                "|type:",
+                "|error code ",
+                "|error_code:",
+                "|error_code=",
+                "an error occurred (",
+                "|code=",
+                "|reason:",
+                "|errortype:",
+            ],
+            Marker::Status => &[
+                "error code: ",
+                "status code: ",
+                "status code ",
+                "status_code: ",
+                "status_code=",
+                "status_code': ",
+                "status_code\": ",
+                "statuscode: ",
+                "statuscode=",
+                "statuscode\":",
+                "status: ",
+                "|status ",
+                "http ",
+                "http/1.1 ",
+                "http/2 ",
+                "http status ",
+                "error: ",
+                "|error ",
+                "\"status\":",
+                "'status':",
+                "\"code\":",
+                "'code':",
+                "|code ",
+                "(status ",
+                "http error ",
+                "responded with ",
+                "returned ",
+            ],
+            Marker::Delay => &[
+                "try again in ",
+                "retry after ",
+                "retry in ",
+                "retrydelay\": ",
+                "retrydelay': ",
+                "retry-after: ",
+                "retry-after': ",
+                "retry-after\": ",
+                "retry_after\": ",
+                "retry_after': ",
+                "retry_after_seconds\": ",
+                "resets_in_seconds\": ",
+                "resets_in_seconds\":",
+                "retrydelay\":",
+                "please wait ",
+                "try again after ",
+                "retry_after_seconds': ",
+                "resets_in_seconds': ",
+                "wait for ",
+                "available in ",
+                "reset after ",
+                "resets in ",
+                "reset in ",
+            ],
+            Marker::RequestId => &[
+                "req_",
+                "request_id",
+                "request-id",
+                "requestid",
+                "request id",
+                "x-amzn-requestid",
+                "apim-request-id",
+            ],
+            Marker::Secret => &[
+                "sk-",
+                "akia",
+                "asia",
+                "bearer ",
+                "eyj",
+                "@",
+                "aiza",
+                "gsk_",
+                "xai-",
+                "hf_",
+                "ghp_",
+                "github_pat_",
+                "api_key",
+                "api-key",
+                "apikey",
+                "password",
+                "secret",
+                "authorization",
+                "pplx-",
+                "nvapi-",
+                "r8_",
+                "key=",
+                "token=",
+                "ya29.",
+                "api key",
+                "://",
+            ],
+        }
+    }
+}
+
+/// Folds texts into one: lower case, one space for any run of white space, escapes resolved, curly
+/// quotes straight, stack frames gone. Repeated texts are taken once.
+pub(super) fn fold(texts: &[&str]) -> String {
+    let mut out = Vec::with_capacity(texts.iter().map(|t| t.len() + 1).sum::<usize>().min(8192));
+    for (at, text) in texts.iter().enumerate() {
+        // A wrapper's text often holds the inner one as it is.
+        let before = texts.iter().take(at);
+        if text.is_empty() || before.into_iter().any(|t| t.contains(text)) {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(b'\n');
+        }
+        for part in head_and_tail(text) {
+            for line in part.split('\n').filter(|l| !is_stack_frame(l)) {
+                fold_line(line, &mut out);
+                out.push(b' ');
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+fn head_and_tail(text: &str) -> [&str; 2] {
+    if text.len() <= TEXT_HEAD_BYTES_MAX + TEXT_TAIL_BYTES_MAX {
+        return [text, ""];
+    }
+    let head = text.floor_char_boundary(TEXT_HEAD_BYTES_MAX);
+    let tail = text.ceil_char_boundary(text.len() - TEXT_TAIL_BYTES_MAX);
+    [
+        text.get(..head).unwrap_or(""),
+        text.get(tail..).unwrap_or(""),
+    ]
+}
+
+/// Is this a line of a stack trace? Their paths hold words such as `internal` and `timeout`.
+fn is_stack_frame(line: &str) -> bool {
+    if !line.starts_with([' ', '\t']) {
+        return false;
+    }
+    let line = line.trim_start();
+    line.starts_with("at ") && line.contains(':') || line.starts_with("File \"")
+}
+
+fn fold_line(line: &str, out: &mut Vec<u8>) {
+    let mut bytes = line.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        bytes = rest;
+        match (first, rest) {
+            (b'\\', [b'n' | b't' | b'r', after @ ..]) => {
+                space(out);
+                bytes = after;
+            }
+            // A quote inside a JSON string inside a string: all levels look the same.
+            (b'\\', [b'"' | b'\'' | b'\\' | b'/', ..]) => {}
+            (b' ' | b'\t' | b'\r', _) => space(out),
+            // Curly quotes: E2 80 98 to 9B are single, 9C to 9F double.
+            (0xE2, [0x80, 0x98..=0x9B, after @ ..]) => {
+                out.push(b'\'');
+                bytes = after;
+            }
+            (0xE2, [0x80, 0x9C..=0x9F, after @ ..]) => {
+                out.push(b'"');
+                bytes = after;
+            }
+            (byte, _) => out.push(byte.to_ascii_lowercase()),
+        }
+    }
+}
+
+fn space(out: &mut Vec<u8>) {
+    if out.last().is_some_and(|b| !b" \n".contains(b)) {
+        out.push(b' ');
+    }
+}
+
+/// Walks a folded text once.
+pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
+    let mut found = Findings {
+        literals: LiteralSet::new(),
+        providers: 0,
+        codes: Vec::new(),
+        status: None,
+        delay_ms: None,
+        has_request_id: false,
+        has_secret: false,
+    };
+    prefixes(text, &mut found.codes);
+    found.status = leading_status(text);
+    for hit in table.automaton.find_overlapping_iter(text) {
+        let number = hit.pattern().as_usize();
+        let Some(literal) = table.literals.get(number) else {
+            continue;
+        };
+        if literal.word_start && !boundary_before(text, hit.start())
+            || literal.word_end && !boundary_after(text, hit.end())
+        {
+            continue;
+        }
+        found.literals.insert(number);
+        found.providers |= literal.provider;
+        let Some(marker) = literal.marker else {
+            continue;
+        };
+        let after = text.get(hit.end()..).unwrap_or("");
+        match marker {
+            // One literal can announce a code and a status: both readers look.
+            Marker::Code | Marker::Status => {
+                if found.codes.len() < VALUES_MAX && marker_reads_code(&literal.text) {
+                    found.codes.extend(value(after).map(Cow::Borrowed));
+                }
+                if found.status.is_none() {
+                    found.status = status(after);
+                }
+            }
+            Marker::Delay => found.delay_ms = found.delay_ms.or_else(|| duration_ms(after)),
+            Marker::RequestId => found.has_request_id = true,
+            Marker::Secret => found.has_secret = true,
+        }
+    }
+    found
+}
+
+fn marker_reads_code(literal: &str) -> bool {
+    literal.ends_with(['"', '\'', ':', '(', '=']) || literal == "error code "
+}
+
+fn boundary_before(text: &str, at: usize) -> bool {
+    let before = text.as_bytes().get(at.wrapping_sub(1));
+    !before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+}
+
+fn boundary_after(text: &str, at: usize) -> bool {
+    let after = text.as_bytes().get(at);
+    !after.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+}
+
+/// The word after a key, without its quotes.
+fn value(after: &str) -> Option<&str> {
+    let after = after.trim_start_matches([' ', '"', '\'', '(']);
+    let end = after
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)))
+        .unwrap_or(after.len());
+    let word = after.get(..end)?.trim_end_matches('.');
+    (!word.is_empty() && word.len() <= VALUE_BYTES_MAX && !["none", "null"].contains(&word))
+        .then_some(word)
+}
+
+/// Class names and codes in front of a colon or dash: `litellm.X: YException - `, `(Code) text`.
+fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
+    for line in text.split('\n').take(4) {
+        if let Some((code, _)) = line.strip_prefix('(').and_then(|l| l.split_once(')')) {
+            out.extend(value(code).map(Cow::Borrowed));
+        }
+        let head = line.get(..line.floor_char_boundary(400)).unwrap_or("");
+        for word in head.split([' ', '(', '[', ']', ')']) {
+            let name = word
+                .trim_end_matches([':', ','])
+                .rsplit('.')
+                .next()
+                .unwrap_or("");
+            let told =
+                word.ends_with(':') || name.ends_with("exception") || name.ends_with("error");
+            let plain = name.len() > 3
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+            if told && plain && name.len() <= VALUE_BYTES_MAX && out.len() < VALUES_MAX / 2 {
+                out.push(Cow::Borrowed(name));
+            }
+        }
+    }
+}
+
+/// A status at the very beginning: `429 {...}`, `503 Service Unavailable`, `429: ...`.
+fn leading_status(text: &str) -> Option<u16> {
+    let text = text.trim_start_matches(['<', '[', '(', '"', ' ']);
+    let known = status(text)?;
+    let next = text.get(3..).unwrap_or("").bytes().next();
+    (!next.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.')).then_some(known)
+}
+
+/// An HTTP status at the start of a text.
+pub(super) fn status(after: &str) -> Option<u16> {
+    let after = after.trim_start_matches([' ', '"', '\'', '(', '<', '{']);
+    let after = after
+        .strip_prefix("code: ")
+        .or_else(|| after.strip_prefix("code "))
+        .unwrap_or(after);
+    let digits = after.get(..3)?;
+    if after
+        .as_bytes()
+        .get(3)
+        .is_some_and(|b| b.is_ascii_alphanumeric())
+    {
+        return None;
+    }
+    digits.parse().ok().filter(|s| (400..=599).contains(s))
+}
