@@ -6,7 +6,7 @@
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-target="${LAPWING_TEST_CLIENTS:-$here/../../target/test-clients}"
+target="$here/../../target/test-clients"
 mkdir -p "$target"
 
 # Two test processes may ask at once: the second waits for the first and finds it done.

@@ -191,10 +191,7 @@ fn install() -> &'static Path {
             status.success(),
             "tests/clients/setup.sh ended with {status}"
         );
-        match std::env::var_os("LAPWING_TEST_CLIENTS") {
-            Some(dir) => dir.into(),
-            None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-clients"),
-        }
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-clients")
     })
 }
 
