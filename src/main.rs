@@ -4,7 +4,7 @@ fn main() {
     if let Err(e) = lapwing::cli::enrich::run(
         &files,
         &table,
-        &lapwing::enrich::Rules,
+        lapwing::enrich::Rules::builtin(),
         &mut std::io::stdout().lock(),
     ) {
         eprintln!("{e}");

@@ -42,7 +42,7 @@ fields! {
     HaystackType "haystack_type", LogfireSpanType "logfire_span_type",
     GenkitSubtype "genkit_subtype", GenkitType "genkit_type", MastraType "mastra_type",
     LangsmithKind "langsmith_kind", TraceloopKind "traceloop_kind",
-    RequestModel "request_model", ResponseModel "response_model", Model "model",
+    RequestModel "request_model", ResponseModel "response_model", Model "model", AskedModel "asked_model",
     Provider "provider", Api "api", ServerAddress "server_address", Url "url", UrlPath "url_path",
     HttpMethod "http_method",
     ResponseId "response_id", RequestId "request_id", SystemFingerprint "system_fingerprint",

@@ -44,11 +44,19 @@ pub fn read<'a>(call: &mut Call<'a>, fields: &Fields<'_, 'a>, events: &Events<'a
     call.input = input(fields, events);
     let spread = spread_output.map_or(&[][..], |list| list.messages);
     call.output = output(fields, events, spread);
+    let spoke = call.usage.output_tokens.is_some_and(|n| n > 0);
+    if spoke && matches!(call.output.text.trim(), "[]" | "{}") {
+        // Content is off: the model said something.
+        call.output = Content::default();
+    }
 }
 
 fn input<'a>(fields: &Fields<'_, 'a>, events: &Events<'a>) -> Content<'a> {
     let arena = fields.arena();
-    let text = field_text(fields, Field::Input);
+    let text = match field_text(fields, Field::Input) {
+        "[]" | "{}" => "",
+        text => text,
+    };
     let spread = indexed::messages(&fields.indexed, Side::Input, arena).map(|list| list.messages);
     if let Some(messages) = spread.filter(|list| !list.is_empty()) {
         let text = if text.is_empty() {
@@ -84,9 +92,21 @@ fn input<'a>(fields: &Fields<'_, 'a>, events: &Events<'a>) -> Content<'a> {
             messages: conversation,
         };
     }
-    let mut all: Vec<Message<'a>> = Vec::with_capacity(conversation.len() + 1);
     // The Responses API gives the system prompt as a plain text, the others as parts.
-    all.extend_from_slice(messages::read(system, Role::System, arena));
+    let system_messages = messages::read(system, Role::System, arena);
+    if let ([own, ..], [first, ..]) = (system_messages, conversation)
+        && first.role == Role::System
+        && own.parts == first.parts
+    {
+        // OpenLIT and others say it twice.
+        return Content {
+            recorded: true,
+            text,
+            messages: conversation,
+        };
+    }
+    let mut all: Vec<Message<'a>> = Vec::with_capacity(conversation.len() + 1);
+    all.extend_from_slice(system_messages);
     all.extend_from_slice(conversation);
     let text = with_system(system, text, arena);
     Content {
@@ -141,7 +161,13 @@ fn output<'a>(
         };
     }
     if !text.is_empty() {
-        let messages = read_text(fields, text, Role::Assistant);
+        let mut messages = read_text(fields, text, Role::Assistant);
+        if messages.iter().all(|m| m.parts.is_empty())
+            && let Some(raw) = fields.json(text).and_then(|json| json.get("raw"))
+        {
+            // Genkit drops a refusal, the provider's answer beside it has it.
+            messages = messages::read_json(Some(raw), raw.raw(), Role::Assistant, arena);
+        }
         return Content {
             recorded: true,
             text,

@@ -26,6 +26,9 @@ const FIRST_TOKEN: [&str; 5] = [
     "mlflow.chunk.item.0",
 ];
 
+/// Azure's SDKs put an event's payload, as JSON text, into this attribute.
+const EVENT_CONTENT: &str = "gen_ai.event.content";
+
 /// What the events of one call said.
 #[derive(Debug, Default)]
 pub struct Events<'a> {
@@ -110,6 +113,12 @@ impl<'a> Events<'a> {
     }
 
     fn choice(&mut self, event: EventView<'a>, arena: &'a Bump) {
+        if let Some(content) = attribute(event.attributes, EVENT_CONTENT)
+            && let Some(json) = Json::container(as_text(content, arena), arena)
+        {
+            self.choice_json(json, arena);
+            return;
+        }
         let mut message = attribute(event.attributes, "message").map(|v| as_text(v, arena));
         let mut finish = attribute(event.attributes, "finish_reason").map(|v| plain_text(v, arena));
         if let Value::Kvlist(body) = event.body {
@@ -134,6 +143,17 @@ impl<'a> Events<'a> {
             .extend_from_slice(messages::read(text, Role::Assistant, arena));
     }
 
+    /// A choice whose payload is one JSON text.
+    fn choice_json(&mut self, choice: Json<'a>, arena: &'a Bump) {
+        let finish = choice.get("finish_reason").map(|f| f.text(arena));
+        self.finish_reason = finish.or(self.finish_reason);
+        if let Some(message) = choice.get("message") {
+            self.output_recorded = true;
+            let read = messages::read(message.raw(), Role::Assistant, arena);
+            self.output.extend_from_slice(read);
+        }
+    }
+
     fn texts(&mut self, event: EventView<'a>, name: &str, role: Role, arena: &'a Bump) {
         let Some(value) = attribute(event.attributes, name) else {
             return;
@@ -151,9 +171,10 @@ impl<'a> Events<'a> {
 /// The text of a message event: its body, or the attribute that carries it.
 fn payload<'a>(event: EventView<'a>, arena: &'a Bump) -> Option<&'a str> {
     match event.body {
-        Value::Kvlist([]) | Value::Empty => {
-            attribute(event.attributes, "content").map(|value| as_text(value, arena))
-        }
+        Value::Kvlist([]) | Value::Empty => ["content", EVENT_CONTENT]
+            .into_iter()
+            .find_map(|name| attribute(event.attributes, name))
+            .map(|value| as_text(value, arena)),
         body => Some(as_text(body, arena)),
     }
 }

@@ -10,8 +10,10 @@
 
 mod evidence;
 mod tree;
+mod twins;
 
 use bumpalo::Bump;
+use hashbrown::{HashMap, HashSet};
 
 use self::{
     evidence::{adopt_errors, fill},
@@ -26,6 +28,9 @@ pub type Link = ([u8; 8], [u8; 8]);
 /// SDKs that record their own calls, in a trace of their own when nothing is active: a call of
 /// another recorder in the same process around the same time is the same call.
 pub const SDK_NATIVE: [&str; 2] = ["anthropic_sdk", "mistral_sdk"];
+
+/// Spans before or after one that are looked at as its partner: twins and retries begin close by.
+const NEIGHBOURS_MAX: usize = 256;
 
 /// Puts observations of one trace (or of twins' traces) together. `links` are the ordinary spans
 /// between them.
@@ -44,7 +49,8 @@ pub fn fold<'a>(
             .collect();
     }
     observations.sort_by_key(|o| (o.call.start_ns, o.call.span_id));
-    observations.dedup_by_key(|o| o.call.span_id);
+    let mut seen = HashSet::with_capacity(observations.len());
+    observations.retain(|o| seen.insert((o.call.trace_id, o.call.span_id)));
     let tree = Tree::new(&observations, links);
     let mut folder = Folder {
         arena,
@@ -56,6 +62,7 @@ pub fn fold<'a>(
     folder.http();
     folder.lonely();
     folder.nested();
+    folder.side_by_side();
     folder.same_response();
     folder.sdk_twins();
     folder.wrappers();
@@ -131,7 +138,7 @@ impl<'a> Folder<'a> {
         for at in self.with_role(SpanRole::Supplement) {
             let around = self.tree.nearest(at, |i| self.role(i) == SpanRole::Call);
             let target = around.or_else(|| {
-                (0..at).rev().find(|i| {
+                (0..at).rev().take(NEIGHBOURS_MAX).find(|i| {
                     let (a, b) = (self.call(*i), self.call(at));
                     self.role(*i) == SpanRole::Call
                         && a.request_model == b.request_model
@@ -189,74 +196,49 @@ impl<'a> Folder<'a> {
     /// A wrapper or agent with no call below it is all that is left of its calls.
     fn lonely(&mut self) {
         for role in [SpanRole::Wrapper, SpanRole::Agent] {
+            let below = self.tree.mark_above(self.observations.len(), |i| {
+                matches!(self.role(i), SpanRole::Call | SpanRole::Wrapper)
+                    || (role == SpanRole::Agent
+                        && self.role(i) == SpanRole::Agent
+                        && self.call(i).operation == Operation::InvokeAgent)
+            });
             for at in self.with_role(role) {
-                let below = self.tree.below(at, &|i| {
-                    matches!(self.role(i), SpanRole::Call | SpanRole::Wrapper)
-                        || (role == SpanRole::Agent
-                            && self.role(i) == SpanRole::Agent
-                            && self.call(i).operation == Operation::InvokeAgent)
-                });
                 let speaks =
                     role == SpanRole::Wrapper || self.call(at).operation == Operation::InvokeAgent;
-                if !below && speaks {
+                if speaks && !below.get(at).copied().unwrap_or(false) {
                     self.observations[at].role = SpanRole::Call;
                 }
             }
         }
     }
 
-    /// A call around a call is its twin, when they could be the same request.
+    /// A call around a call is its twin, when they could be the same request. Of several inner
+    /// ones it is the last: that one brought the answer.
     fn nested(&mut self) {
-        for at in self.counted().into_iter().rev() {
-            let inner = self.counted().into_iter().rfind(|i| {
-                self.tree.nearest(*i, |up| self.is_counted(up)) == Some(at)
-                    && evidence::may_be_same(self.call(at), self.call(*i))
-            });
-            if let Some(inner) = inner {
-                self.duplicate(at, inner);
-            }
-        }
-    }
-
-    /// Spans that name the same response show the same call.
-    fn same_response(&mut self) {
-        let counted = self.counted();
-        for (n, &at) in counted.iter().enumerate() {
-            let id = self.call(at).response_id;
-            if id.is_empty() {
-                continue;
-            }
-            let first = counted[..n].iter().copied().find(|i| {
-                self.is_counted(*i)
-                    && self.call(*i).response_id == id
-                    && self.call(*i).instrumentation != self.call(at).instrumentation
-            });
-            if let Some(first) = first {
-                self.duplicate(at, first);
-            }
-        }
-    }
-
-    /// An SDK's own span and the instrumentation's span around it, each in a trace of its own.
-    fn sdk_twins(&mut self) {
-        let counted = self.counted();
-        let mut taken: Vec<usize> = Vec::new();
-        for &native in &counted {
-            if !SDK_NATIVE.contains(&self.call(native).convention) || !self.is_counted(native) {
-                continue;
-            }
-            let outer = counted.iter().copied().rfind(|&i| {
-                i != native
-                    && self.is_counted(i)
-                    && !taken.contains(&i)
-                    && !SDK_NATIVE.contains(&self.call(i).convention)
-                    && self.observations[i].process == self.observations[native].process
-                    && evidence::begins_within(self.call(native), self.call(i))
-                    && evidence::may_be_same(self.call(i), self.call(native))
-            });
-            if let Some(outer) = outer {
-                taken.push(outer);
-                self.duplicate(native, outer);
+        // The innermost first: what a twin had inside belongs to the call around it.
+        let mut order = self.counted();
+        order.sort_by_key(|i| std::cmp::Reverse((self.tree.depth(*i), *i)));
+        let mut inside: HashMap<usize, Vec<usize>> = HashMap::new();
+        for at in order {
+            let mut inner = inside.remove(&at).unwrap_or_default();
+            inner.sort_unstable();
+            let twin = inner
+                .iter()
+                .copied()
+                .rfind(|i| evidence::may_be_same(self.call(at), self.call(*i)));
+            let up = self.tree.nearest(at, |i| self.role(i) == SpanRole::Call);
+            match twin {
+                Some(twin) => {
+                    self.duplicate(at, twin);
+                    if let Some(up) = up {
+                        inside.entry(up).or_default().extend(inner);
+                    }
+                }
+                None => {
+                    if let Some(up) = up {
+                        inside.entry(up).or_default().push(at);
+                    }
+                }
             }
         }
     }
@@ -264,13 +246,19 @@ impl<'a> Folder<'a> {
     /// A wrapper repeats its last call and may know of a failure after it (an answer that did not
     /// parse, a tool that does not exist).
     fn wrappers(&mut self) {
+        let mut last_below: Vec<Option<usize>> = vec![None; self.observations.len()];
+        for call in self.counted() {
+            for up in self.tree.above(call) {
+                if let Some(last) = last_below.get_mut(up) {
+                    *last = Some(call);
+                }
+            }
+        }
         for role in [SpanRole::Wrapper, SpanRole::Agent] {
             for at in self.with_role(role) {
-                let last = self
-                    .counted()
-                    .into_iter()
-                    .rfind(|i| self.tree.is_below(*i, at));
-                let Some(last) = last else { continue };
+                let Some(last) = last_below.get(at).copied().flatten() else {
+                    continue;
+                };
                 let outer = self.observations[at].clone();
                 let inner = &mut self.observations[last].call;
                 adopt_errors(inner, &outer.call, self.arena);
@@ -290,25 +278,40 @@ impl<'a> Folder<'a> {
             let own = with_resends(self.call(n).clone(), self.observations[n].resends).attempt;
             self.observations[n].call.attempt = own;
         }
-        let counted = self.counted();
-        for (n, &at) in counted.iter().enumerate() {
-            let before = counted[..n].iter().copied().rfind(|i| {
-                self.tree.same_parent(*i, at)
-                    && self.call(*i).errors.is_error
-                    && evidence::same_request(self.call(*i), self.call(at))
-            });
-            let Some(before) = before else { continue };
-            let earlier = self.call(before).clone();
-            let observation = &mut self.observations[at];
-            observation.call.attempt = observation.call.attempt.saturating_add(earlier.attempt);
-            // openinference-vercel marks the attempt that succeeded with the error of the last one.
-            let copied = observation.call.errors.messages == earlier.errors.messages
-                && !observation.has_exception
-                && earlier.errors.is_error
-                && evidence::answered(&observation.call);
-            if copied {
-                observation.call.errors = Default::default();
+        let mut siblings: HashMap<[u8; 8], Vec<usize>> = HashMap::new();
+        for at in self.counted() {
+            let Some(parent) = self.tree.parent(at) else {
+                continue;
+            };
+            let earlier = siblings.entry(parent).or_default();
+            // The last one with this request: after a success a call is a new one.
+            let before = earlier
+                .iter()
+                .rev()
+                .take(NEIGHBOURS_MAX)
+                .copied()
+                .find(|i| {
+                    let (a, b) = (&self.observations[*i].call, &self.observations[at].call);
+                    evidence::same_request(a, b)
+                })
+                .filter(|i| self.observations[*i].call.errors.is_error);
+            earlier.push(at);
+            if let Some(before) = before {
+                self.retry(at, before);
             }
+        }
+    }
+
+    fn retry(&mut self, at: usize, before: usize) {
+        let earlier = self.call(before).clone();
+        let observation = &mut self.observations[at];
+        observation.call.attempt = observation.call.attempt.saturating_add(earlier.attempt);
+        // openinference-vercel marks the attempt that succeeded with the error of the last one.
+        let copied = observation.call.errors.messages == earlier.errors.messages
+            && !observation.has_exception
+            && evidence::answered(&observation.call);
+        if copied {
+            observation.call.errors = Default::default();
         }
     }
 
@@ -326,18 +329,16 @@ impl<'a> Folder<'a> {
 
 /// A duplicate of a duplicate is a duplicate of the row that counts.
 fn resolve_chains(calls: &mut [Call<'_>]) {
-    let next: Vec<([u8; 8], Option<[u8; 8]>)> =
-        calls.iter().map(|c| (c.span_id, c.duplicate_of)).collect();
+    let next: HashMap<[u8; 8], [u8; 8]> = calls
+        .iter()
+        .filter_map(|c| Some((c.span_id, c.duplicate_of?)))
+        .collect();
     for call in calls {
         // Chains are as long as the nesting of recorders: a few.
         for _ in 0..8 {
-            let of = call.duplicate_of;
-            let further = next
-                .iter()
-                .find(|(id, _)| Some(*id) == of)
-                .and_then(|(_, next)| *next);
+            let further = call.duplicate_of.and_then(|of| next.get(&of));
             match further {
-                Some(further) => call.duplicate_of = Some(further),
+                Some(further) => call.duplicate_of = Some(*further),
                 None => break,
             }
         }

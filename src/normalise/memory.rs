@@ -8,7 +8,10 @@
 //! A state machine without a clock: the caller says what time it is. Bounded by bytes and age;
 //! evidence that comes after its trace was forgotten starts a trace of its own.
 
+mod batch;
 mod evidence;
+mod group;
+mod news;
 mod twins;
 
 use std::collections::VecDeque;
@@ -17,21 +20,16 @@ use bumpalo::Bump;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use self::{evidence::Evidence, twins::Twins};
+use self::{batch::Batch, group::Group, news::News, twins::Twins};
 use super::{
     attributes::AttributeTable,
-    fold::{Link, fold},
+    fold::fold,
     observe::{Observation, Observer},
 };
 use crate::{
     call::Call,
     decode::{Logs, Traces},
 };
-
-/// Evidence of one trace that is kept; a longer trace goes on without its past.
-const GROUP_BYTES_MAX: usize = 4 << 20;
-/// Rows of one trace that are kept together: the work per arrival grows with them.
-const GROUP_ROWS_MAX: usize = 256;
 
 /// How much is remembered.
 #[derive(Debug, Clone, Copy)]
@@ -68,21 +66,11 @@ pub struct Memory {
     limits: MemoryLimits,
     groups: HashMap<u64, Group, RandomState>,
     by_trace: HashMap<[u8; 16], u64, RandomState>,
-    /// Groups by time of creation.
-    order: VecDeque<u64>,
+    /// Groups with the time at which they were put into the queue, oldest first.
+    order: VecDeque<(u64, u64)>,
     twins: Twins,
     bytes: usize,
     next_id: u64,
-}
-
-/// Traces that are worked out together.
-#[derive(Debug, Default)]
-struct Group {
-    traces: Vec<[u8; 16]>,
-    evidence: Evidence,
-    /// Rows as written: span and version.
-    rows: Vec<([u8; 8], u32)>,
-    touched_ns: u64,
 }
 
 /// The observations of one request's spans, made before the memory is entered.
@@ -152,8 +140,7 @@ impl Memory {
     ) -> Changes<'a> {
         let mut batch = Batch::default();
         for (at, span) in request.spans.iter().enumerate() {
-            let relevant = observed.spans.get(at).is_some_and(Option::is_some);
-            batch.add(span.trace_id, at, relevant);
+            batch.add(span.trace_id, at);
         }
         let relevant: Vec<&Observation<'a>> = observed.spans.iter().flatten().collect();
         for (a, b) in self.twins.pairs(&relevant) {
@@ -207,21 +194,25 @@ impl Memory {
             let Some(group) = self.groups.get_mut(&id) else {
                 continue;
             };
-            if group.evidence.bytes() > GROUP_BYTES_MAX {
-                continue;
+            let before = group.bytes();
+            let records = records.iter().map(|(_, at)| *at);
+            let news: Vec<usize> = records
+                .filter(|at| !group.is_full() && !group.evidence.has_log(request, *at))
+                .collect();
+            if !news.is_empty() {
+                let old = group.calls(table, arena);
+                for at in news {
+                    group.evidence.add_log(request, at);
+                }
+                let new = group.calls(table, arena);
+                group.change(old, new, &mut changes);
+                changes.traces.push(*trace);
             }
-            let old = group.evidence.calls(table, arena);
-            let before = group.evidence.bytes();
-            for (_, at) in records {
-                group.evidence.add_log(request, *at);
-            }
-            self.bytes += group.evidence.bytes() - before;
-            let new = group.evidence.calls(table, arena);
-            group.change(old, new, &mut changes);
-            changes.traces.push(*trace);
-            if !group.rows.is_empty() {
+            if group.has_rows() || group.is_full() {
                 changes.with_rows.push(*trace);
             }
+            group.close_when_full();
+            self.bytes = (self.bytes + group.bytes()).saturating_sub(before);
         }
         self.evict(now_ns);
         changes
@@ -250,52 +241,74 @@ impl Memory {
         now_ns: u64,
         changes: &mut Changes<'a>,
     ) {
-        let full = traces.iter().any(|t| self.is_full(t));
-        if full {
-            let rows = fold(news.observations(), &news.links(), arena);
-            changes.rows.extend(rows.into_iter().map(|call| Change {
-                call,
-                sign: 1,
-                version: 1,
-            }));
-            return;
-        }
-        let ids: Vec<u64> = traces
+        let mut ids: Vec<u64> = traces
             .iter()
             .filter_map(|t| self.by_trace.get(t).copied())
             .collect();
-        let mut old: Vec<Call<'a>> = Vec::new();
-        let mut seen: Vec<u64> = Vec::new();
-        for id in ids {
-            if !seen.contains(&id)
-                && let Some(group) = self.groups.get(&id)
-            {
-                old.extend(group.evidence.calls(table, arena));
-                seen.push(id);
-            }
+        ids.sort_unstable();
+        ids.dedup();
+        if ids
+            .iter()
+            .any(|id| self.groups.get(id).is_some_and(Group::is_full))
+        {
+            self.overflow(&ids, news, arena, changes);
+            return;
         }
+        let groups = ids.iter().filter_map(|id| self.groups.get(id));
+        let nothing_new = ids.len() == 1 && groups.clone().all(|g| !news.matters_to(g));
+        let old: Vec<Call<'a>> = if nothing_new {
+            Vec::new()
+        } else {
+            groups.flat_map(|g| g.calls(table, arena)).collect()
+        };
         let id = self.group_of(traces, now_ns);
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
-        let before = group.evidence.bytes();
+        let before = group.bytes();
         for at in news.positions {
             let observed = news.observed.spans.get(*at).is_some_and(Option::is_some);
             group.evidence.add_span(news.request, *at, observed);
         }
-        self.bytes += group.evidence.bytes() - before;
-        let new = if known {
-            group.evidence.calls(table, arena)
-        } else {
-            fold(news.observations(), &news.links(), arena)
-        };
-        group.change(old, new, changes);
-        changes.traces.extend_from_slice(traces);
+        if !nothing_new {
+            let new = if known {
+                group.calls(table, arena)
+            } else {
+                group.first_calls(news.observations(), arena)
+            };
+            group.change(old, new, changes);
+            changes.traces.extend_from_slice(traces);
+            group.close_when_full();
+        }
+        self.bytes = (self.bytes + group.bytes()).saturating_sub(before);
     }
 
-    fn is_full(&self, trace: &[u8; 16]) -> bool {
-        let group = self.by_trace.get(trace).and_then(|id| self.groups.get(id));
-        group.is_some_and(|g| g.evidence.bytes() > GROUP_BYTES_MAX || g.rows.len() > GROUP_ROWS_MAX)
+    /// Spans of a trace that is too long to be worked out again: worked out by themselves, once.
+    fn overflow<'a>(
+        &mut self,
+        ids: &[u64],
+        news: &News<'_, 'a>,
+        arena: &'a Bump,
+        changes: &mut Changes<'a>,
+    ) {
+        let mut fresh = news.observations();
+        for id in ids {
+            let Some(group) = self.groups.get_mut(id) else {
+                continue;
+            };
+            let before = group.bytes();
+            fresh.retain(|o| group.evidence.remember((o.call.trace_id, o.call.span_id)));
+            self.bytes = (self.bytes + group.bytes()).saturating_sub(before);
+            if !fresh.is_empty() {
+                changes.traces.extend_from_slice(&group.traces);
+            }
+        }
+        let rows = fold(fresh, &news.links(), arena);
+        changes.rows.extend(rows.into_iter().map(|call| Change {
+            call,
+            sign: 1,
+            version: 1,
+        }));
     }
 
     /// The one group of these traces; groups that turn out to be one are put together.
@@ -303,31 +316,32 @@ impl Memory {
         let known = traces.iter().find_map(|t| self.by_trace.get(t).copied());
         let id = known.unwrap_or_else(|| {
             self.next_id += 1;
-            self.order.push_back(self.next_id);
-            self.groups.insert(self.next_id, Group::default());
+            self.order.push_back((self.next_id, now_ns));
+            let group = Group::default();
+            self.bytes += group.bytes();
+            self.groups.insert(self.next_id, group);
             self.next_id
         });
         for trace in traces {
             let other = self.by_trace.insert(*trace, id);
+            let absorbed = other
+                .filter(|other| *other != id)
+                .and_then(|other| self.groups.remove(&other));
             let Some(group) = self.groups.get_mut(&id) else {
                 continue;
             };
             group.touched_ns = now_ns;
-            if other == Some(id) {
-                continue;
-            }
-            if other.is_none() {
-                group.traces.push(*trace);
-            } else if let Some(absorbed) = other.and_then(|other| self.groups.remove(&other)) {
+            let mut before = group.bytes();
+            if let Some(absorbed) = absorbed {
+                before += absorbed.bytes();
                 for trace in &absorbed.traces {
                     self.by_trace.insert(*trace, id);
                 }
-                if let Some(group) = self.groups.get_mut(&id) {
-                    group.evidence.absorb(absorbed.evidence);
-                    group.rows.extend(absorbed.rows);
-                    group.traces.extend(absorbed.traces);
-                }
+                group.absorb(absorbed);
+            } else if other.is_none() {
+                group.traces.push(*trace);
             }
+            self.bytes = (self.bytes + group.bytes()).saturating_sub(before);
         }
         id
     }
@@ -336,153 +350,29 @@ impl Memory {
         let Some(group) = self.groups.remove(&id) else {
             return;
         };
-        self.bytes = self.bytes.saturating_sub(group.evidence.bytes());
+        self.bytes = self.bytes.saturating_sub(group.bytes());
         for trace in &group.traces {
             self.by_trace.remove(trace);
         }
     }
 
+    /// Lets the groups go that nothing came for, the longest silent first.
     fn evict(&mut self, now_ns: u64) {
-        while let Some(id) = self.order.front().copied() {
-            let oldest = self.groups.get(&id);
-            let stale =
-                oldest.is_none_or(|g| now_ns.saturating_sub(g.touched_ns) > self.limits.age_max_ns);
-            if !stale && self.bytes <= self.limits.bytes_max {
+        while let Some(&(id, queued_ns)) = self.order.front() {
+            let age_ns = now_ns.saturating_sub(queued_ns);
+            if age_ns <= self.limits.age_max_ns && self.bytes <= self.limits.bytes_max {
                 break;
             }
             self.order.pop_front();
-            self.remove(id);
-        }
-    }
-}
-
-/// What a request brings for one group.
-struct News<'r, 'a> {
-    request: &'r Traces<'a>,
-    positions: &'r [usize],
-    observed: &'r Observed<'a>,
-}
-
-// === impl News ===
-
-impl<'a> News<'_, 'a> {
-    fn observations(&self) -> Vec<Observation<'a>> {
-        let observed = self
-            .positions
-            .iter()
-            .filter_map(|at| self.observed.spans.get(*at));
-        observed.flatten().cloned().collect()
-    }
-
-    fn links(&self) -> Vec<Link> {
-        let spans = self
-            .positions
-            .iter()
-            .filter_map(|at| self.request.spans.get(*at));
-        spans
-            .filter_map(|s| Some((s.span_id, s.parent_span_id?)))
-            .collect()
-    }
-}
-
-// === impl Group ===
-
-impl Group {
-    /// Compares what was written with what holds now.
-    fn change<'a>(&mut self, old: Vec<Call<'a>>, new: Vec<Call<'a>>, changes: &mut Changes<'a>) {
-        let version_of = |rows: &[([u8; 8], u32)], id| {
-            rows.iter()
-                .find(|(span, _)| *span == id)
-                .map(|(_, version)| *version)
-        };
-        let written = |rows: &[([u8; 8], u32)], id| version_of(rows, id).unwrap_or(0);
-        for call in &old {
-            let still = new.iter().find(|n| n.span_id == call.span_id);
-            let version = written(&self.rows, call.span_id);
-            if version > 0 && still != Some(call) {
-                changes.rows.push(Change {
-                    call: call.clone(),
-                    sign: -1,
-                    version,
-                });
-            }
-        }
-        for call in new {
-            if old.contains(&call) && written(&self.rows, call.span_id) > 0 {
-                continue;
-            }
-            let version = written(&self.rows, call.span_id).saturating_add(1);
-            match self.rows.iter_mut().find(|(span, _)| *span == call.span_id) {
-                Some(row) => row.1 = version,
-                None => self.rows.push((call.span_id, version)),
-            }
-            changes.rows.push(Change {
-                call,
-                sign: 1,
-                version,
-            });
-        }
-    }
-}
-
-/// The spans of a request by trace, twins' traces together.
-#[derive(Default)]
-struct Batch {
-    by_trace: HashMap<[u8; 16], usize, RandomState>,
-    /// Traces, positions in the request, and whether any is more than an ordinary span.
-    groups: Vec<(Vec<[u8; 16]>, Vec<usize>)>,
-}
-
-// === impl Batch ===
-
-impl Batch {
-    fn add(&mut self, trace: [u8; 16], at: usize, _relevant: bool) {
-        let group = *self.by_trace.entry(trace).or_insert_with(|| {
-            self.groups.push((vec![trace], Vec::new()));
-            self.groups.len() - 1
-        });
-        if let Some((_, positions)) = self.groups.get_mut(group) {
-            positions.push(at);
-        }
-    }
-
-    /// Two traces belong together; either may be one that only the memory knows.
-    fn join(&mut self, a: [u8; 16], b: [u8; 16]) {
-        match (
-            self.by_trace.get(&a).copied(),
-            self.by_trace.get(&b).copied(),
-        ) {
-            (Some(x), Some(y)) if x != y => {
-                let moved = self
-                    .groups
-                    .get_mut(y)
-                    .map(std::mem::take)
-                    .unwrap_or_default();
-                for trace in &moved.0 {
-                    self.by_trace.insert(*trace, x);
+            match self.groups.get(&id) {
+                Some(group) if group.touched_ns > queued_ns => {
+                    self.order.push_back((id, group.touched_ns));
                 }
-                if let Some(group) = self.groups.get_mut(x) {
-                    group.0.extend(moved.0);
-                    group.1.extend(moved.1);
-                }
+                Some(_) => self.remove(id),
+                // Forgotten, or part of another group by now.
+                None => {}
             }
-            (Some(x), None) => self.attach(x, b),
-            (None, Some(y)) => self.attach(y, a),
-            _ => {}
         }
-    }
-
-    fn attach(&mut self, group: usize, trace: [u8; 16]) {
-        self.by_trace.insert(trace, group);
-        if let Some(group) = self.groups.get_mut(group) {
-            group.0.push(trace);
-        }
-    }
-
-    fn groups(self) -> impl Iterator<Item = (Vec<[u8; 16]>, Vec<usize>)> {
-        self.groups
-            .into_iter()
-            .filter(|(_, positions)| !positions.is_empty())
     }
 }
 

@@ -18,7 +18,7 @@ const PARTS_MAX: usize = 1024;
 const TOOLS_MAX: usize = 512;
 
 /// Fields that hold the messages of a request or an answer, in the order they are tried.
-const CONTAINERS: [&str; 12] = [
+const CONTAINERS: [&str; 13] = [
     "messages",
     "contents",
     "choices",
@@ -31,6 +31,7 @@ const CONTAINERS: [&str; 12] = [
     "prompt",
     "response",
     "kwargs",
+    "combined_chunk_content",
 ];
 /// Fields that hold the instructions beside the messages.
 const SYSTEMS: [&str; 5] = [
@@ -304,7 +305,13 @@ impl<'a> Reader<'a> {
         }
         let first = |keys: &[&str]| keys.iter().find_map(|key| json.get(key));
         // Shapes that name the kind by a field: Gemini, Bedrock, Genkit.
-        for key in ["functionCall", "function_call", "toolUse", "toolRequest"] {
+        for key in [
+            "functionCall",
+            "function_call",
+            "toolUse",
+            "toolRequest",
+            "tool_call",
+        ] {
             if let Some(call) = json.get(key).filter(Json::is_object) {
                 return self.tool_call(call, parts);
             }
@@ -314,6 +321,7 @@ impl<'a> Reader<'a> {
             "function_response",
             "toolResult",
             "toolResponse",
+            "tool_call_result",
         ] {
             if let Some(result) = json.get(key).filter(Json::is_object) {
                 return self.tool_result(result, parts);
@@ -422,6 +430,8 @@ fn is_part(json: Json<'_>) -> bool {
             "function_call",
             "toolUse",
             "toolRequest",
+            "tool_call",
+            "tool_call_result",
             "toolCallId",
             "inlineData",
         ]

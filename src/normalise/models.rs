@@ -23,6 +23,10 @@ const RESPONSE_NAMERS: [&str; 9] = [
 pub fn read<'a>(call: &mut Call<'a>, fields: &Fields<'_, 'a>, scope: &str, span_name: &'a str) {
     call.request_model = trim_model(fields.text(Field::RequestModel));
     call.response_model = trim_model(fields.text(Field::ResponseModel));
+    let asked = trim_model(fields.text(Field::AskedModel));
+    if call.request_model.is_empty() {
+        call.request_model = asked;
+    }
     let either = trim_model(fields.text(Field::Model));
     match call.convention {
         "mlflow" => mlflow(call, fields, either),
@@ -88,10 +92,11 @@ fn openinference<'a>(call: &mut Call<'a>, name: &'a str, scope: &str) {
 
 /// In the semconv mode the "request model" is the answer's; the argument `model` is the request's.
 fn mlflow<'a>(call: &mut Call<'a>, fields: &Fields<'_, 'a>, name: &'a str) {
-    let asked = fields
-        .json(fields.plain(Field::Input).as_str().unwrap_or_default())
-        .and_then(|inputs| inputs.get("model"))
-        .map_or("", |model| model.text(fields.arena()));
+    let inputs = fields.json(fields.plain(Field::Input).as_str().unwrap_or_default());
+    let asked = match inputs.and_then(|inputs| inputs.get("model")) {
+        Some(model) => model.text(fields.arena()),
+        None => fields.text(Field::AskedModel),
+    };
     if !asked.is_empty() {
         call.request_model = trim_model(asked);
     }

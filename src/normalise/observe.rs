@@ -184,6 +184,9 @@ impl<'t, 'a> Observer<'t, 'a> {
         call.reported_cost_usd = fields.number(Field::Cost).filter(|cost| *cost > 0.0);
         self.ids(&mut call);
         conversation::read(&mut call, fields, events);
+        if recognised.role == SpanRole::Supplement && recognised.convention == "mastra" {
+            error_chunk(&mut call, self.arena);
+        }
         self.asked(&mut call);
         models::read(&mut call, fields, scope.name, span.name);
         if call.provider.is_empty() {
@@ -215,7 +218,10 @@ impl<'t, 'a> Observer<'t, 'a> {
             };
             (*name, text)
         });
-        let labels: Vec<_> = labels.filter(|(_, text)| !text.is_empty()).collect();
+        let mut labels: Vec<_> = labels.filter(|(_, text)| !text.is_empty()).collect();
+        // Two recorders on one span say the same twice.
+        labels.sort_by_key(|(name, _)| *name);
+        labels.dedup_by_key(|(name, _)| *name);
         call.dimensions = self.arena.alloc_slice_copy(&labels);
     }
 
@@ -275,6 +281,15 @@ impl<'t, 'a> Observer<'t, 'a> {
     }
 }
 
+/// Mastra shows a failure as the content of a chunk and nowhere else.
+fn error_chunk<'a>(call: &mut Call<'a>, arena: &'a Bump) {
+    call.errors.is_error = true;
+    if call.errors.messages.is_empty() && !call.output.text.is_empty() {
+        call.errors.messages = arena.alloc_slice_copy(&[call.output.text]);
+    }
+    call.output = Default::default();
+}
+
 /// Does the list side have anything?
 pub(super) fn has_indexed(fields: &Fields<'_, '_>, side: Side) -> bool {
     fields.indexed.iter().any(|(s, ..)| *s == side)
@@ -293,14 +308,15 @@ fn errors<'a>(
             messages.push(text);
         }
     }
-    // google-genai and HTTP clients put the status where the type goes.
-    let status = fields
-        .count(Field::HttpStatus)
-        .or_else(|| error_type.parse().ok());
     let exception_type = match events.exception_type {
         "" => fields.text(Field::ExceptionType),
         known => known,
     };
+    // google-genai, Genkit and HTTP clients put the status where the type goes.
+    let status = fields
+        .count(Field::HttpStatus)
+        .or_else(|| error_type.parse().ok())
+        .or_else(|| exception_type.parse().ok());
     let is_error = span.status.code == StatusCode::Error
         || fields.text(Field::Level) == "ERROR"
         || (!error_type.is_empty() && span.status.code != StatusCode::Ok);

@@ -61,6 +61,7 @@ pub fn recognise(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
         otel_operation,
         traceloop,
         openlit,
+        logfire_request,
         bare_model,
         http,
     ];
@@ -111,6 +112,18 @@ fn logfire_log(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
     found(SpanRole::Supplement, "logfire", Operation::Chat)
 }
 
+/// Logfire 3 has the request in one document and no operation; of Anthropic not even the model.
+fn logfire_request(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
+    let ours = clues.scope.starts_with("logfire") && clues.fields.has(Field::Input);
+    (ours && !clues.fields.text(Field::RequestModel).is_empty()).then_some(())?;
+    let operation = if clues.span_name.starts_with("Embedding") {
+        Operation::Embeddings
+    } else {
+        Operation::Chat
+    };
+    found(SpanRole::Call, "logfire", operation)
+}
+
 fn ai_sdk(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
     let id = clues.fields.plain(Field::AiOperationId).as_str()?;
     let operation = if id.contains("mbed") {
@@ -133,7 +146,8 @@ fn mastra(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
         return None;
     }
     let name = clues.span_name;
-    if kind == "model_step" || name.starts_with("step:") || kind == "model_generation" {
+    let is_request = matches!(kind, "model_step" | "model_inference" | "model_generation");
+    if is_request || name.starts_with("step:") {
         found(SpanRole::Call, "mastra", Operation::Chat)
     } else if name.starts_with("chunk: 'error'") {
         found(SpanRole::Supplement, "mastra", Operation::Chat)
@@ -182,7 +196,7 @@ fn mlflow(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
 
 fn haystack(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
     let component = clues.fields.plain(Field::HaystackType).as_str()?;
-    if component.ends_with("Generator") {
+    if component.contains("Generator") {
         found(SpanRole::Call, "haystack", Operation::Chat)
     } else if component.ends_with("Embedder") {
         found(SpanRole::Call, "haystack", Operation::Embeddings)
@@ -227,7 +241,11 @@ fn otel_operation(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
 
 fn traceloop(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
     if let Some(kind) = clues.fields.plain(Field::RequestType).as_str() {
-        let operation = vocabulary::operation(kind).unwrap_or_default();
+        let mut operation = vocabulary::operation(kind).unwrap_or_default();
+        // Old Anthropic instrumentations ask `completion` of the messages API, too.
+        if operation == Operation::TextCompletion && clues.span_name.ends_with("chat") {
+            operation = Operation::Chat;
+        }
         return found(SpanRole::Call, "openllmetry", operation);
     }
     by_kind(
@@ -248,7 +266,9 @@ fn openlit(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
 /// A model's name and nothing that says what the span is: instrumentations of the application's own.
 fn bare_model(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
     let fields = clues.fields;
-    let has_model = fields.has(Field::RequestModel) || fields.has(Field::ResponseModel);
+    let has_model = [Field::RequestModel, Field::ResponseModel, Field::AskedModel]
+        .into_iter()
+        .any(|field| fields.has(field));
     let has_more = [
         Field::Provider,
         Field::InputTokens,

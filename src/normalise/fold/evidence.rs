@@ -36,6 +36,12 @@ pub fn fill<'a>(to: &mut Call<'a>, from: &Call<'a>, arena: &'a Bump) {
             *to = from;
         }
     }
+    // Langfuse has one name for both sides; a twin that tells them apart knows better.
+    let one_name = to.convention == "langfuse" && to.request_model == to.response_model;
+    if one_name && !from.request_model.is_empty() && !from.response_model.is_empty() {
+        to.request_model = from.request_model;
+        to.response_model = from.response_model;
+    }
     if to.dimensions.is_empty() {
         to.dimensions = from.dimensions;
     }
@@ -101,23 +107,24 @@ pub fn adopt_errors<'a>(to: &mut Call<'a>, from: &Call<'a>, arena: &'a Bump) {
     }
 }
 
-/// Could the two be one request? Embeddings are never a chat's twin, and two known models that
-/// have nothing in common are two requests.
+/// Could the two be one request? Embeddings are never a chat's twin, and two requests that name
+/// models with nothing in common are two. An answer's model may be called otherwise than the one
+/// that was asked for, so that a request is held against an answer only to find them alike.
 pub fn may_be_same(a: &Call<'_>, b: &Call<'_>) -> bool {
     let embeds = |c: &Call<'_>| c.operation == Operation::Embeddings;
     if embeds(a) != embeds(b) {
         return false;
     }
-    let names = |c: &Call<'_>| -> Vec<String> {
-        [c.request_model, c.response_model]
-            .iter()
-            .filter(|m| !m.is_empty())
-            .map(|m| base(m))
-            .collect()
+    let alike = |x: &str, y: &str| {
+        let (x, y) = (base(x), base(y));
+        !x.is_empty() && !y.is_empty() && (x.starts_with(&y) || y.starts_with(&x))
     };
-    let (a, b) = (names(a), names(b));
-    let alike = |x: &String, y: &String| x.starts_with(y.as_str()) || y.starts_with(x.as_str());
-    a.is_empty() || b.is_empty() || a.iter().any(|x| b.iter().any(|y| alike(x, y)))
+    let known = |x: &str, y: &str| !x.is_empty() && !y.is_empty();
+    alike(a.request_model, b.request_model)
+        || alike(a.response_model, b.response_model)
+        || alike(a.request_model, b.response_model)
+        || alike(a.response_model, b.request_model)
+        || !(known(a.request_model, b.request_model) || known(a.response_model, b.response_model))
 }
 
 /// A model's name without what gateways put in front of it.
@@ -137,6 +144,22 @@ pub fn begins_within(inner: &Call<'_>, outer: &Call<'_>) -> bool {
     let end_ns = outer.start_ns.saturating_add(outer.duration_ns);
     inner.start_ns.saturating_add(CLOCK_SLACK_NS) >= outer.start_ns
         && inner.start_ns <= end_ns.saturating_add(CLOCK_SLACK_NS)
+}
+
+/// Does `outer` run from before `inner` begins until after it ends?
+pub fn encloses(outer: &Call<'_>, inner: &Call<'_>) -> bool {
+    let end_ns = |c: &Call<'_>| c.start_ns.saturating_add(c.duration_ns);
+    outer.start_ns <= inner.start_ns.saturating_add(CLOCK_SLACK_NS)
+        && end_ns(inner) <= end_ns(outer).saturating_add(CLOCK_SLACK_NS)
+}
+
+/// Was the last thing said to the model the same?
+pub fn same_question(a: &Call<'_>, b: &Call<'_>) -> bool {
+    let recorded = a.input.recorded && b.input.recorded;
+    match (a.input.messages.last(), b.input.messages.last()) {
+        (Some(a), Some(b)) => recorded && a == b,
+        _ => recorded && a.input.text == b.input.text,
+    }
 }
 
 /// Do two calls ask the same of the same model?

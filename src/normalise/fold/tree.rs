@@ -45,7 +45,7 @@ impl Tree {
     }
 
     /// The observations above one, nearest first; ends in a cycle, too.
-    fn above(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+    pub fn above(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         std::iter::successors(self.up.get(at).copied().flatten(), |i| {
             self.up.get(*i).copied().flatten()
         })
@@ -57,19 +57,31 @@ impl Tree {
         self.above(at).find(|i| *i != at && test(*i))
     }
 
-    /// Is `at` somewhere below `top`?
-    pub fn is_below(&self, at: usize, top: usize) -> bool {
-        at != top && self.above(at).any(|i| i == top)
+    /// For each of `len` observations: does any below it pass the test?
+    pub fn mark_above(&self, len: usize, test: impl Fn(usize) -> bool) -> Vec<bool> {
+        let mut marked = vec![false; len];
+        for at in (0..len).filter(|i| test(*i)) {
+            for up in self.above(at).filter(|up| *up != at) {
+                if let Some(mark) = marked.get_mut(up) {
+                    *mark = true;
+                }
+            }
+        }
+        marked
     }
 
-    /// Does any observation below `top` pass the test?
-    pub fn below(&self, top: usize, test: &dyn Fn(usize) -> bool) -> bool {
-        (0..self.up.len()).any(|i| test(i) && self.is_below(i, top))
+    /// How many observations are above one.
+    pub fn depth(&self, at: usize) -> usize {
+        self.above(at).count()
+    }
+
+    /// The parent span of an observation, observed or not.
+    pub fn parent(&self, at: usize) -> Option<[u8; 8]> {
+        self.parent.get(at).copied().flatten()
     }
 
     /// Have both the same parent span?
     pub fn same_parent(&self, a: usize, b: usize) -> bool {
-        let parent = |i: usize| self.parent.get(i).copied().flatten();
-        parent(a).is_some() && parent(a) == parent(b)
+        self.parent(a).is_some() && self.parent(a) == self.parent(b)
     }
 }

@@ -1,6 +1,8 @@
 //! The evidence of one group: encoded spans and log events, and how they become calls again.
 
 use bumpalo::Bump;
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
 
 use crate::{
     call::Call,
@@ -14,6 +16,8 @@ use crate::{
 
 /// Ordinary spans whose parent is remembered, of one group.
 const LINKS_MAX: usize = 4096;
+/// Spans of one group that are recognised when they are sent again.
+const SPAN_IDS_MAX: usize = 1 << 16;
 
 /// OTLP requests made of the pieces that matter, as bytes.
 #[derive(Debug, Default)]
@@ -23,7 +27,10 @@ pub struct Evidence {
     /// An `ExportLogsServiceRequest`.
     logs: Vec<u8>,
     links: Vec<Link>,
-    span_ids: Vec<[u8; 8]>,
+    linked: HashSet<[u8; 8], RandomState>,
+    span_ids: HashSet<([u8; 16], [u8; 8]), RandomState>,
+    /// Hashes of the log records.
+    log_ids: HashSet<u64, RandomState>,
 }
 
 // === impl Evidence ===
@@ -32,7 +39,49 @@ impl Evidence {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         // Capacity doubles as it grows; what it holds is what the budget is about.
-        self.spans.len() + self.logs.len() + 16 * self.links.len() + 8 * self.span_ids.len() + 256
+        let ids = 24 * self.span_ids.len() + 8 * self.log_ids.len() + 24 * self.links.len();
+        self.spans.len() + self.logs.len() + ids
+    }
+
+    /// Spans that matter.
+    pub fn span_count(&self) -> usize {
+        self.span_ids.len()
+    }
+
+    pub fn has_span(&self, span: ([u8; 16], [u8; 8])) -> bool {
+        self.span_ids.contains(&span)
+    }
+
+    pub fn has_link(&self, span: [u8; 8]) -> bool {
+        self.linked.contains(&span) || self.links.len() >= LINKS_MAX
+    }
+
+    pub fn has_log(&self, request: &Logs<'_>, at: usize) -> bool {
+        let record = request.records.get(at);
+        record.is_some_and(|r| self.log_ids.contains(&log_id(r)))
+    }
+
+    /// Parents of the ordinary spans.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// Notes that a span was seen; false when it was seen before.
+    pub fn remember(&mut self, span: ([u8; 16], [u8; 8])) -> bool {
+        if self.span_ids.len() < SPAN_IDS_MAX {
+            self.span_ids.insert(span)
+        } else {
+            !self.span_ids.contains(&span)
+        }
+    }
+
+    /// Keeps what was seen and not what it said.
+    pub fn drop_bodies(&mut self) {
+        self.spans = Vec::new();
+        self.logs = Vec::new();
+        self.links = Vec::new();
+        self.linked = HashSet::default();
+        self.log_ids = HashSet::default();
     }
 
     /// Adds one span of a request: whole, or only its place in the tree. A span that is known is
@@ -41,16 +90,18 @@ impl Evidence {
         let Some(span) = request.spans.get(at) else {
             return;
         };
-        if let Some(parent) = span.parent_span_id
-            && self.links.len() < LINKS_MAX
-            && !whole
-        {
-            self.links.push((span.span_id, parent));
-        }
-        if !whole || self.span_ids.contains(&span.span_id) {
+        if !whole {
+            if let Some(parent) = span.parent_span_id
+                && self.links.len() < LINKS_MAX
+                && self.linked.insert(span.span_id)
+            {
+                self.links.push((span.span_id, parent));
+            }
             return;
         }
-        self.span_ids.push(span.span_id);
+        if !self.span_ids.insert((span.trace_id, span.span_id)) {
+            return;
+        }
         let resource = request
             .resources
             .get(span.resource as usize)
@@ -62,11 +113,14 @@ impl Evidence {
         append(&mut self.spans, resource, scope, span.encoded);
     }
 
-    /// Adds one log event of a request.
+    /// Adds one log event of a request, unless it is known.
     pub fn add_log(&mut self, request: &Logs<'_>, at: usize) {
         let Some(record) = request.records.get(at) else {
             return;
         };
+        if !self.log_ids.insert(log_id(record)) {
+            return;
+        }
         let resource = request
             .resources
             .get(record.resource as usize)
@@ -83,7 +137,9 @@ impl Evidence {
         self.spans.extend_from_slice(&other.spans);
         self.logs.extend_from_slice(&other.logs);
         self.links.extend(other.links);
+        self.linked.extend(other.linked);
         self.span_ids.extend(other.span_ids);
+        self.log_ids.extend(other.log_ids);
     }
 
     /// The calls that this evidence shows.
@@ -97,22 +153,38 @@ impl Evidence {
             return Vec::new();
         };
         let mut observer = Observer::new(table, arena);
+        let mut by_span: HashMap<([u8; 16], [u8; 8]), Vec<LogRecord<'a>>, RandomState> =
+            HashMap::default();
+        for record in logs.records {
+            if let (Some(trace), Some(span)) = (record.trace_id, record.span_id) {
+                by_span.entry((trace, span)).or_default().push(record);
+            }
+        }
+        for own in by_span.values_mut() {
+            // In the order they happened, whichever came first.
+            own.sort_by_key(|record| match record.time_ns {
+                0 => record.observed_time_ns,
+                time_ns => time_ns,
+            });
+        }
         let mut observations = Vec::with_capacity(traces.spans.len());
         for span in &traces.spans {
-            let own: Vec<LogRecord<'a>> = logs
-                .records
-                .iter()
-                .filter(|r| r.span_id == Some(span.span_id))
-                .copied()
-                .collect();
+            let own = by_span
+                .get(&(span.trace_id, span.span_id))
+                .map_or(&[][..], Vec::as_slice);
             let resource = traces.resources.get(span.resource as usize);
             let scope = traces.scopes.get(span.scope as usize);
             if let (Some(resource), Some(scope)) = (resource, scope) {
-                observations.extend(observer.observe(resource, scope, span, &own));
+                observations.extend(observer.observe(resource, scope, span, own));
             }
         }
         fold(observations, &self.links, arena)
     }
+}
+
+/// What makes a log record the same when it is sent again.
+fn log_id(record: &LogRecord<'_>) -> u64 {
+    twox_hash::XxHash3_64::oneshot(record.encoded)
 }
 
 /// Appends a message of one resource with one scope with one record. Traces and logs have the

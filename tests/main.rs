@@ -1,0 +1,13 @@
+//! The integration tests: one binary, one module per subject.
+
+/// Builds OTLP bodies that read like a scenario.
+#[path = "support/otlp.rs"]
+mod otlp;
+/// From bodies to the rows that hold after them.
+#[path = "support/rows.rs"]
+mod rows;
+
+/// Conventions as their documents and sources describe them.
+mod conventions;
+/// Captured requests of real instrumentations, and the calls they come to.
+mod golden;
