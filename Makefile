@@ -2,7 +2,9 @@
 
 CARGO ?= cargo
 
-.PHONY: run build test fmt check bench clients deny
+# The parts of `test` run in their order under -j, too.
+.NOTPARALLEL:
+.PHONY: run build test fmt check bench clients deny advisories
 
 run: ## build, fetch the engine library if it is not here yet, and serve
 	$(CARGO) run --release --locked -- serve
@@ -27,5 +29,9 @@ bench: ## nanoseconds per span of each stage, beside its floor
 clients: ## the SDKs and exporters that the end-to-end tests run, below target/
 	tests/clients/setup.sh
 
-deny: ## licences, advisories and sources of the dependencies
-	$(CARGO) deny --locked check
+deny: ## licences, sources and versions of the dependencies
+	$(CARGO) deny --locked check bans licenses sources
+
+# Not part of `make test`: it fetches a list that changes daily, so the same commit could pass today and fail tomorrow.
+advisories: ## known vulnerabilities of the dependencies
+	$(CARGO) deny --locked check advisories
