@@ -6,9 +6,13 @@ mod otlp;
 /// From bodies to the rows that hold after them.
 #[path = "support/rows.rs"]
 mod rows;
+/// The collector as a process, and the programs that send to it.
+mod support;
 
 /// Conventions as their documents and sources describe them.
 mod conventions;
+/// The real binary on its real store, fed by real exporters.
+mod e2e;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
 /// The receivers, spoken to on the wire: request bytes to status, headers and body.

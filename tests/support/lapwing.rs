@@ -1,0 +1,170 @@
+//! The real binary, serving on free ports from a directory that goes away with the test.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+use super::{
+    process::Process,
+    wait::{free_addresses, until},
+};
+
+/// The first start on a machine fetches the engine library.
+const READY_TIME_MAX: Duration = Duration::from_secs(300);
+/// A row is visible within seconds; this only ends a test whose rows never come.
+const ROWS_TIME_MAX: Duration = Duration::from_secs(60);
+/// For one answer of the admin API.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A serving collector with an embedded store. Dropping it stops it and deletes its data.
+#[derive(Debug)]
+pub struct Lapwing {
+    // The process is dropped, and so ended, before its directory.
+    process: Process,
+    dir: TempDir,
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+    /// The read-only ClickHouse door.
+    pub clickhouse: SocketAddr,
+}
+
+impl Lapwing {
+    /// Starts `lapwing serve` and waits until it is ready to take spans.
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same with more lines of configuration (YAML, top level).
+    pub fn start_with(more_config: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let [grpc, http, admin, clickhouse] = free_addresses();
+        let config = format!(
+            "data_dir: {data}\n\
+             receivers: {{otlp: {{grpc: {{listen: \"{grpc}\"}}, http: {{listen: \"{http}\"}}}}}}\n\
+             admin: {{listen: \"{admin}\"}}\n\
+             storage: {{mode: embedded, embedded: {{listen: \"{clickhouse}\"}}}}\n\
+             {more_config}",
+            data = dir.path().join("data").display(),
+        );
+        fs::write(dir.path().join("lapwing.yaml"), config).expect("the configuration written");
+        let process = Self::serve(&dir);
+        let mut lapwing = Self {
+            process,
+            dir,
+            grpc,
+            http,
+            admin,
+            clickhouse,
+        };
+        lapwing.wait_until_ready();
+        lapwing
+    }
+
+    fn serve(dir: &TempDir) -> Process {
+        let config = dir.path().join("lapwing.yaml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lapwing"));
+        command.arg("serve").arg("--config").arg(config);
+        Process::start("lapwing", &mut command, dir.path())
+    }
+
+    /// Waits until `/readyz` says so.
+    ///
+    /// # Panics
+    /// When the process ends instead, or never gets ready.
+    pub fn wait_until_ready(&mut self) {
+        let admin = self.admin;
+        let process = &mut self.process;
+        until("lapwing to be ready", READY_TIME_MAX, || {
+            if let Some(status) = process.ended() {
+                panic!("lapwing ended with {status}");
+            }
+            match http_status(admin, "/readyz") {
+                Ok(200) => Ok(()),
+                Ok(status) => Err(format!("/readyz answers {status}")),
+                Err(error) => Err(format!("/readyz: {error}")),
+            }
+        });
+    }
+
+    /// The running process, to look at or to kill.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Starts it again on the same data after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = Self::serve(&self.dir);
+        self.wait_until_ready();
+    }
+
+    /// Where this collector keeps its data.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// What `lapwing query` prints for `sql`, or why it failed.
+    pub fn try_query(&self, sql: &str) -> Result<String, String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_lapwing"))
+            .arg("query")
+            .arg("--config")
+            .arg(self.dir.path().join("lapwing.yaml"))
+            .arg(sql)
+            .output()
+            .map_err(|error| error.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(format!("{}: {}", output.status, text(&output.stderr))),
+        }
+    }
+
+    /// The rows that `sql` selects, one `T` each.
+    pub fn rows<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>, String> {
+        let text = self.try_query(&format!("{sql} FORMAT JSONEachRow"))?;
+        text.lines()
+            .map(|line| serde_json::from_str(line).map_err(|e| format!("{e} in {line}")))
+            .collect()
+    }
+
+    /// The rows that `sql` selects, once there are at least `count`.
+    pub fn wait_for_rows<T: DeserializeOwned>(&self, count: usize, sql: &str) -> Vec<T> {
+        let what = format!("{count} rows of {sql}");
+        until(&what, ROWS_TIME_MAX, || {
+            let rows = self.rows(sql)?;
+            match rows.len() {
+                n if n >= count => Ok(rows),
+                n => Err(format!("{n} rows")),
+            }
+        })
+    }
+}
+
+/// The status of one GET, without a client library.
+pub fn http_status(address: SocketAddr, path: &str) -> Result<u16, String> {
+    let io = |error: std::io::Error| error.to_string();
+    let mut socket = TcpStream::connect_timeout(&address, ANSWER_TIME_MAX).map_err(io)?;
+    socket.set_read_timeout(Some(ANSWER_TIME_MAX)).map_err(io)?;
+    let mut request = String::new();
+    let _ = write!(
+        request,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).map_err(io)?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).map_err(io)?;
+    let line = String::from_utf8_lossy(&answer);
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| "no HTTP status line".to_owned())
+}

@@ -1,0 +1,12 @@
+//! What the tests that run the real binary share.
+
+#![allow(dead_code, reason = "each test crate that includes this uses a part")]
+
+/// Applications under a real instrumentation, and their provider.
+pub mod clients;
+/// The collector as a process.
+pub mod lapwing;
+/// Children that end with the test.
+pub mod process;
+/// Conditions and ports.
+pub mod wait;
