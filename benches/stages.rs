@@ -78,7 +78,7 @@ fn stages(body: &[u8]) {
     let enriched = time("enrich", floor, || {
         calls
             .iter()
-            .filter(|c| enrich::enrich(&rules, &c.call).failure.is_some())
+            .filter(|c| enrich::enrich(rules, &c.call).failure.is_some())
             .count()
     });
     println!(
@@ -88,7 +88,7 @@ fn stages(body: &[u8]) {
 
     let enrichments: Vec<_> = calls
         .iter()
-        .map(|c| enrich::enrich(&rules, &c.call))
+        .map(|c| enrich::enrich(rules, &c.call))
         .collect();
     for (name, compression) in [
         ("encode, no compression", Compression::None),

@@ -13,6 +13,8 @@ mod support;
 mod conventions;
 /// The real binary on its real store, fed by real exporters.
 mod e2e;
+/// The embedded store's HTTP interface, spoken to by ClickHouse's own clients.
+mod front;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
 /// The receivers, spoken to on the wire: request bytes to status, headers and body.

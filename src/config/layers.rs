@@ -183,10 +183,7 @@ impl Walk<'_> {
         };
         if let Err(text) = key.kind.check(&text) {
             // A text that could not be expanded has been reported already.
-            if !text.is_empty()
-                && !(matches!(&node.value, Value::Text(t) if t.is_empty())
-                    && self.reported(node.at))
-            {
+            if !text_is_missing(&node.value) || !self.reported(node.at) {
                 self.wrong(node.at, path, text);
             }
             return;
@@ -206,6 +203,10 @@ impl Walk<'_> {
     fn reported(&self, at: At) -> bool {
         self.problems.iter().any(|p| p.origin == Origin::File(at))
     }
+}
+
+fn text_is_missing(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.is_empty())
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::store;
+use super::store;
 
 fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use reqwest::{Client, RequestBuilder, Response};
 
-use crate::store;
+use super::store;
 
 fn http() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lapwing::store::embedded::{Door, Embedded};
 
-use crate::{config, writer};
+use super::{config, writer};
 
 fn kill(pid: u32) {
     let killed = std::process::Command::new("kill")

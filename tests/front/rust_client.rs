@@ -3,7 +3,7 @@
 use clickhouse::{Compression, Row};
 use serde::{Deserialize, Serialize};
 
-use crate::{reader, store, writer};
+use super::{reader, store, writer};
 
 #[derive(Debug, Clone, PartialEq, Row, Serialize, Deserialize)]
 struct Line {
