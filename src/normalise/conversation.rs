@@ -191,8 +191,11 @@ fn output<'a>(
             messages,
         };
     }
-    let recorded =
-        fields.has(Field::Output) || has_indexed(fields, Side::Output) || events.output_recorded;
+    let recorded = fields.has(Field::Output)
+        || has_indexed(fields, Side::Output)
+        || events.output_recorded
+        // The prompt came with its text, so a choice without one is an empty answer.
+        || (events.choice_without_content && events.input_recorded);
     let messages = &*arena.alloc_slice_copy(&events.output);
     let text = if messages.is_empty() {
         ""

@@ -39,6 +39,8 @@ pub struct Events<'a> {
     /// An event of that side came with a body.
     pub input_recorded: bool,
     pub output_recorded: bool,
+    /// A choice came without content: empty where content is recorded, hidden where it is not.
+    pub choice_without_content: bool,
     pub finish_reason: Option<&'a str>,
     pub exception_type: &'a str,
     pub exception_messages: Vec<&'a str>,
@@ -158,11 +160,12 @@ impl<'a> Events<'a> {
         }
         self.finish_reason = finish.or(self.finish_reason);
         let Some(text) = message else { return };
-        // With content off the message has a role and nothing else: no sign of an empty answer.
+        // With content off, and for an empty answer, the message has a role and nothing else.
         let says_nothing = Json::container(text, arena).is_some_and(|json| {
             json.is_object() && json.entries().iter().all(|(key, _)| *key == "role")
         });
         if says_nothing {
+            self.choice_without_content = true;
             return;
         }
         self.output_recorded = true;
