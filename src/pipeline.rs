@@ -11,6 +11,7 @@
 //! worked out anew.
 
 mod lane;
+mod latency;
 mod work;
 
 use std::{
@@ -23,7 +24,7 @@ use std::{
 };
 
 use self::lane::Lane;
-pub use self::work::ContentPolicy;
+pub use self::{latency::Latency, work::ContentPolicy};
 use crate::{
     block::{Block, Compression},
     enrich::Rules,
@@ -94,7 +95,7 @@ pub struct PipelineStats {
     pub corrections: std::sync::atomic::AtomicU64,
     pub not_durable: std::sync::atomic::AtomicU64,
     /// Until the answer, of requests that brought rows.
-    pub latency: crate::telemetry::Latency,
+    pub latency: Latency,
 }
 
 // === impl PipelineOptions ===

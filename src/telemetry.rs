@@ -3,52 +3,14 @@
 //! The numbers are the atomics of the stages themselves; nothing is counted twice. The invariant
 //! `accepted = stored + queued + refused` can be read off the page.
 
-use std::{
-    fmt::Write,
-    sync::{Mutex, PoisonError, atomic::Ordering},
-    time::Duration,
-};
-
-use hdrhistogram::Histogram;
+use std::{fmt::Write, sync::atomic::Ordering};
 
 use crate::{
     block::Table,
-    pipeline::{Durable, Pipeline},
+    pipeline::{Durable, Latency, Pipeline},
     receive::{Reason, ReceiveStats, Signal, Transport},
     store::Writer,
 };
-
-/// Times to the acknowledgement of a request, in microseconds.
-#[derive(Debug)]
-pub struct Latency(Mutex<Option<Histogram<u64>>>);
-
-/// The longest time that is told apart: an hour.
-const LATENCY_MAX_US: u64 = 3_600_000_000;
-
-// === impl Latency ===
-
-impl Default for Latency {
-    fn default() -> Self {
-        // Two digits: 1 % error, 20 KB. The bounds are valid; if they were not, nothing is shown.
-        Latency(Mutex::new(
-            Histogram::new_with_bounds(1, LATENCY_MAX_US, 2).ok(),
-        ))
-    }
-}
-
-impl Latency {
-    /// Adds one request.
-    pub fn record(&self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        if let Some(histogram) = self.lock().as_mut() {
-            histogram.saturating_record(micros.clamp(1, LATENCY_MAX_US));
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Histogram<u64>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The page of `/metrics`.
 pub fn metrics<D: Durable>(
@@ -198,8 +160,7 @@ fn latency(page: &mut Page, latency: &Latency) {
         "summary",
         "Time from a request's bytes to its acknowledgement",
     );
-    let held = latency.lock();
-    let Some(histogram) = held.as_ref() else {
+    let Some(histogram) = latency.snapshot() else {
         return;
     };
     for quantile in [0.5, 0.9, 0.99, 1.0] {

@@ -19,6 +19,8 @@ mod front;
 mod golden;
 /// The receivers, spoken to on the wire: request bytes to status, headers and body.
 mod receive;
+/// What must not slip in the sources.
+mod tidy;
 
 /// A file that nobody lists here would never run.
 #[test]
