@@ -4,6 +4,7 @@
 //! Knowledge (signatures, prices, limits) lives in `rules/`, not here.
 
 pub mod classify;
+mod language;
 mod outcome;
 mod price;
 mod profile;

@@ -8,7 +8,9 @@ use super::providers::Providers;
 use super::rules::RulesError;
 use crate::call::{Call, Cost, CostStatus, Failure, Phase, TokensSource};
 use regex::Regex;
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const NANOS_PER_USD: f64 = 1e9;
 const COLUMNS: usize = 6;
@@ -17,6 +19,8 @@ const DAY_NS: u64 = 86_400_000_000_000;
 /// The compiled table.
 #[derive(Debug)]
 pub struct PriceTable {
+    /// Tells this table from one that was loaded later.
+    identity: u64,
     models: Vec<Model>,
     /// By price provider id and lower-case model name.
     exact: HashMap<String, HashMap<String, usize>>,
@@ -50,6 +54,25 @@ enum Test {
     Contains(String),
     Matches(Regex),
     Not(Box<Test>),
+}
+
+/// Tables made so far; 0 is none.
+static TABLES: AtomicU64 = AtomicU64::new(1);
+
+/// Providers and, of each, names that are remembered; hostile names only empty the memory.
+const RECENT_MAX: usize = 256;
+/// A longer model name has no price.
+const NAME_BYTES_MAX: usize = 256;
+
+thread_local! {
+    static RECENT: RefCell<Recent> = RefCell::default();
+}
+
+/// Names looked up lately, and where in the table their model stands.
+#[derive(Default)]
+struct Recent {
+    table: u64,
+    models: HashMap<String, HashMap<String, Option<usize>>>,
 }
 
 /// Works out the cost of a call.
@@ -115,6 +138,7 @@ impl PriceTable {
     /// provider and model in a later one.
     pub fn parse(files: &[(String, String)]) -> Result<PriceTable, RulesError> {
         let mut table = PriceTable {
+            identity: TABLES.fetch_add(1, Ordering::Relaxed),
             models: Vec::new(),
             exact: HashMap::new(),
             by_provider: HashMap::new(),
@@ -175,9 +199,39 @@ impl PriceTable {
         }
     }
 
+    /// The model of a name; names that were looked up lately are remembered per thread, because a
+    /// name that only clauses match takes a walk over all of its provider's models.
+    fn find(&self, providers: &Providers, provider: &str, model: &str) -> Option<&Model> {
+        if model.is_empty() || model.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let at = RECENT.with_borrow_mut(|recent| {
+            if recent.table != self.identity || recent.models.len() >= RECENT_MAX {
+                *recent = Recent {
+                    table: self.identity,
+                    ..Recent::default()
+                };
+            }
+            let of_provider = match recent.models.get_mut(provider) {
+                Some(known) => known,
+                None => recent.models.entry(provider.to_owned()).or_default(),
+            };
+            if let Some(at) = of_provider.get(model) {
+                return *at;
+            }
+            let found = self.search(providers, provider, model);
+            let at = found.and_then(|f| self.models.iter().position(|m| std::ptr::eq(m, f)));
+            if of_provider.len() < RECENT_MAX {
+                of_provider.insert(model.to_owned(), at);
+            }
+            at
+        })?;
+        self.models.get(at)
+    }
+
     /// The model of a name, as the provider's table has it; of an unknown provider only when
     /// exactly one of the model makers has it.
-    fn find(&self, providers: &Providers, provider: &str, model: &str) -> Option<&Model> {
+    fn search(&self, providers: &Providers, provider: &str, model: &str) -> Option<&Model> {
         const MAKERS: [&str; 8] = [
             "openai",
             "anthropic",
@@ -188,9 +242,6 @@ impl PriceTable {
             "x-ai",
             "moonshotai",
         ];
-        if model.is_empty() {
-            return None;
-        }
         let lower = model.to_lowercase();
         match providers.get(provider) {
             Some(known) => known
@@ -325,7 +376,10 @@ impl Test {
             Some('$') => Test::Ends(lower),
             Some('*') => Test::Contains(lower),
             Some('~') => {
-                Test::Matches(Regex::new(&format!("(?i){rest}")).map_err(|e| e.to_string())?)
+                // Names are ASCII in lower case: without Unicode's tables a pattern is small.
+                let mut pattern = regex::RegexBuilder::new(rest);
+                pattern.case_insensitive(true).unicode(false);
+                Test::Matches(pattern.build().map_err(|e| e.to_string())?)
             }
             Some('!') => Test::Not(Box::new(Test::parse(rest)?)),
             _ => {
