@@ -114,7 +114,11 @@ async fn parent_for_the_test_below() {
 async fn a_killed_parent_takes_its_child_along() {
     let directory = tempfile::tempdir().unwrap();
     let mut parent = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "front::life::parent_for_the_test_below", "--nocapture"])
+        .args([
+            "--exact",
+            "front::life::parent_for_the_test_below",
+            "--nocapture",
+        ])
         .env("LAPWING_TEST_PARENT_OF", directory.path())
         .stdout(std::process::Stdio::piped())
         .spawn()

@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::Command,
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -39,6 +40,16 @@ pub struct Lapwing {
 }
 
 impl Lapwing {
+    /// The one of these tests: each costs a second and 200 MB. It ends with the last that holds it.
+    pub fn shared(slot: &Mutex<Weak<Self>>) -> Arc<Self> {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.upgrade().unwrap_or_else(|| {
+            let lapwing = Arc::new(Self::start());
+            *slot = Arc::downgrade(&lapwing);
+            lapwing
+        })
+    }
+
     /// Starts `lapwing serve` and waits until it is ready to take spans.
     pub fn start() -> Self {
         Self::start_with("")
@@ -99,6 +110,26 @@ impl Lapwing {
     /// The running process, to look at or to kill.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// Bytes of memory that the collector itself (not its engine) has resident.
+    pub fn rss_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(path).expect("the state of the process");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("VmRSS") * 1024
+    }
+
+    /// A file in the directory of the configuration, which goes away with it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The one value of a query with one row and one column.
+    pub fn value(&self, sql: &str) -> Result<String, String> {
+        let text = self.try_query(&format!("{sql} FORMAT TSV"))?;
+        Ok(text.trim().to_owned())
     }
 
     /// Starts it again on the same data after it has ended.
