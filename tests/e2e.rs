@@ -6,5 +6,9 @@ mod bad_input;
 mod exporters;
 /// Evidence that comes after the row it belongs to.
 mod late_evidence;
+/// Starts, stops and deaths.
+mod lifecycle;
+/// A ClickHouse of somebody else's.
+mod server_mode;
 /// The queries of dashboards on spans.
 mod trace_queries;

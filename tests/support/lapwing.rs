@@ -6,7 +6,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
-    process::Command,
+    process::{Command, Output},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -57,28 +57,37 @@ impl Lapwing {
 
     /// The same with more lines of configuration (YAML, top level).
     pub fn start_with(more_config: &str) -> Self {
+        let storage =
+            |door| format!("storage: {{mode: embedded, embedded: {{listen: \"{door}\"}}}}");
+        let mut lapwing = Self::launch(storage, more_config);
+        lapwing.wait_until_ready();
+        lapwing
+    }
+
+    /// Starts it and waits for nothing. `storage` makes that line of the configuration; it is
+    /// given a free address for the read-only door.
+    pub fn launch(storage: impl FnOnce(SocketAddr) -> String, more_config: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let [grpc, http, admin, clickhouse] = free_addresses();
         let config = format!(
             "data_dir: {data}\n\
              receivers: {{otlp: {{grpc: {{listen: \"{grpc}\"}}, http: {{listen: \"{http}\"}}}}}}\n\
              admin: {{listen: \"{admin}\"}}\n\
-             storage: {{mode: embedded, embedded: {{listen: \"{clickhouse}\"}}}}\n\
+             {storage}\n\
              {more_config}",
             data = dir.path().join("data").display(),
+            storage = storage(clickhouse),
         );
         fs::write(dir.path().join("lapwing.yaml"), config).expect("the configuration written");
         let process = Self::serve(&dir);
-        let mut lapwing = Self {
+        Self {
             process,
             dir,
             grpc,
             http,
             admin,
             clickhouse,
-        };
-        lapwing.wait_until_ready();
-        lapwing
+        }
     }
 
     fn serve(dir: &TempDir) -> Process {
@@ -143,15 +152,19 @@ impl Lapwing {
         self.dir.path().join("data")
     }
 
+    /// Runs another command with the configuration of this one.
+    pub fn command(&self, arguments: &[&str]) -> std::io::Result<Output> {
+        Command::new(env!("CARGO_BIN_EXE_lapwing"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.file("lapwing.yaml"))
+            .output()
+    }
+
     /// What `lapwing query` prints for `sql`, or why it failed.
     pub fn try_query(&self, sql: &str) -> Result<String, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_lapwing"))
-            .arg("query")
-            .arg("--config")
-            .arg(self.dir.path().join("lapwing.yaml"))
-            .arg(sql)
-            .output()
-            .map_err(|error| error.to_string())?;
+        let output = self.command(&["query", sql]);
+        let output = output.map_err(|error| error.to_string())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match output.status.success() {
             true => Ok(text(&output.stdout)),
