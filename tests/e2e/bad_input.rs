@@ -265,10 +265,12 @@ fn ids_of_zero_are_rejected_alone() {
     assert_eq!(lapwing.value(none).as_deref(), Ok("0"));
 }
 
-/// Times far off are accepted: a broken clock is no reason to lose what happened, and in the block
-/// with the others they do no harm to these. What becomes of them in the store: 1970 is past every
-/// retention, so that row goes with the next merge; 2200 stays, as it is stored with its time and
-/// ClickHouse computes the retention with 32-bit seconds, by which 2200 is in 2063.
+/// Times far off are accepted: a broken clock is no reason to refuse what happened, and in the
+/// block with the others they do no harm to these. What becomes of them in the store: 0 and 1970
+/// are past every retention, so ClickHouse drops those rows within moments
+/// 2200 stays with its time; ClickHouse computes the retention with
+/// 32-bit seconds, by which 2200 is in 2063. By the same arithmetic the end of time, which is
+/// stored as 2262, is in 1990 and dropped.
 #[test]
 fn times_of_1970_and_2200_do_not_harm_their_neighbours() {
     let lapwing = lapwing();
