@@ -216,4 +216,6 @@ fn now_ns() -> u64 {
 }
 
 #[cfg(test)]
+mod resend_tests;
+#[cfg(test)]
 mod tests;
