@@ -122,7 +122,7 @@ pub fn run(cli: Cli) -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
         Err(Failure::Failed(error)) => {
-            say(&format!("error: {error:#}"));
+            say(&format!("error: {}", told(&error)));
             ExitCode::FAILURE
         }
     }
@@ -197,6 +197,18 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> Result<(), Fai
     Ok(runtime.block_on(command)?)
 }
 
+/// What went wrong and why; a cause that the sentence before it has told already is left out.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match told.as_str() {
+            "" => cause,
+            said if said.contains(&cause) => told,
+            _ => told + ": " + &cause,
+        }
+    })
+}
+
 /// Writes what was asked for.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
@@ -218,5 +230,22 @@ fn say(text: &str) {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Failure::Failed(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = anyhow::anyhow!("the disk is full");
+        let error = cause
+            .context("cannot write a: the disk is full; make room")
+            .context("no store");
+        assert_eq!(
+            told(&error),
+            "no store: cannot write a: the disk is full; make room"
+        );
     }
 }

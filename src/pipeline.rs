@@ -6,10 +6,11 @@
 //! Who makes blocks durable is the [`Durable`] behind the lanes: the store today, a journal before
 //! it later.
 //!
-//! Invariants: a request is answered with success only after its blocks are durable; when they
-//! could not be made durable the memory forgets its traces, so that the client's next try is
-//! worked out anew.
+//! Invariants: a request is answered with success only after its blocks are durable, and those of
+//! earlier requests that its rows rest on ([`in_flight`]); when they could not be made durable the
+//! memory forgets its traces, so that the client's next try is worked out anew.
 
+mod in_flight;
 mod lane;
 mod latency;
 mod work;
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::lane::Lane;
+use self::{in_flight::InFlight, lane::Lane};
 pub use self::{latency::Latency, work::ContentPolicy};
 use crate::{
     block::{Block, Compression},
@@ -75,12 +76,18 @@ pub struct Knowledge {
 /// The stages from bytes to durable blocks.
 pub struct Pipeline<D> {
     knowledge: tokio::sync::watch::Receiver<Knowledge>,
-    memory: Mutex<Memory>,
+    recent: Mutex<Recent>,
     lanes: Vec<Arc<Lane>>,
     next_lane: AtomicUsize,
     options: PipelineOptions,
     durable: Arc<D>,
     pub stats: PipelineStats,
+}
+
+/// The memory, and which of its rows are not durable yet: one lock for both.
+struct Recent {
+    memory: Memory,
+    in_flight: InFlight,
 }
 
 /// What went through, since the start.
@@ -127,7 +134,10 @@ impl<D: Durable> Pipeline<D> {
         let lanes = (0..options.lanes.max(1)).map(|_| Arc::new(Lane::new(options.compression)));
         let pipeline = Arc::new(Pipeline {
             knowledge,
-            memory: Mutex::new(Memory::new(options.memory)),
+            recent: Mutex::new(Recent {
+                memory: Memory::new(options.memory),
+                in_flight: InFlight::default(),
+            }),
             lanes: lanes.collect(),
             next_lane: AtomicUsize::new(0),
             options,
@@ -146,12 +156,12 @@ impl<D: Durable> Pipeline<D> {
 
     /// Bytes of evidence that the memory of recent traces holds.
     pub fn memory_bytes(&self) -> usize {
-        self.memory().bytes()
+        self.recent().memory.bytes()
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
         // A panic elsewhere must not stop the intake: the memory is only ever a help.
-        self.memory
+        self.recent
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -174,13 +184,13 @@ impl<D: Durable> Ingest for Pipeline<D> {
         let Some(ticket) = ticket else {
             return Ok(receipt);
         };
-        match ticket.await {
-            Ok(Ok(())) => {
+        match ticket.outcome().await {
+            Some(Ok(())) => {
                 self.stats.latency.record(begin.elapsed());
                 Ok(receipt)
             }
-            Ok(Err(error)) => Err(busy(&error)),
-            Err(_) => Err(busy(&NotDurable {
+            Some(Err(error)) => Err(busy(&error)),
+            None => Err(busy(&NotDurable {
                 reason: "shutting down".to_owned(),
                 retry_after: Duration::from_secs(1),
             })),
@@ -206,5 +216,7 @@ fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
+#[cfg(test)]
+mod resend_tests;
 #[cfg(test)]
 mod tests;

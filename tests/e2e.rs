@@ -1,4 +1,14 @@
-//! End to end: the real binary on its real store, fed by real exporters.
+//! End to end: the real binary on its real store, fed by real exporters, and by bad ones.
 
+/// Requests that are wrong, and what is right beside them.
+mod bad_input;
 /// One row per model call, whichever exporter brought it.
 mod exporters;
+/// Evidence that comes after the row it belongs to.
+mod late_evidence;
+/// Starts, stops and deaths.
+mod lifecycle;
+/// A ClickHouse of somebody else's.
+mod server_mode;
+/// The queries of dashboards on spans.
+mod trace_queries;

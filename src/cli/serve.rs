@@ -1,10 +1,16 @@
 //! `lapwing serve`: sockets, store, pipeline, and their end.
 //!
-//! Order of the start: bind (a taken port is told at once), store and schema, pipeline, receivers,
-//! ready. Order of the end: not ready, receivers drain, the writer empties, the store stops. A
-//! second signal ends at once.
+//! Order of the start: bind (a taken port is told at once), admin port, store and schema, pipeline,
+//! receivers, ready. Order of the end: not ready, receivers drain, admin port, the writer empties,
+//! the store stops. A second signal ends at once.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::{
@@ -40,7 +46,18 @@ const STORE_RETRY: Duration = Duration::from_secs(2);
 struct Listeners {
     grpc: TcpListener,
     http: TcpListener,
-    admin: TcpListener,
+}
+
+/// What makes the page of `/metrics`; none before there is something to measure.
+type Page = Arc<OnceLock<Box<dyn Fn() -> String + Send + Sync>>>;
+
+/// The admin port, which answers from the first moment to nearly the last.
+struct AdminPort {
+    admin: Admin,
+    address: SocketAddr,
+    page: Page,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
 /// Serves until a signal ends it.
@@ -48,8 +65,8 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     let listeners = Listeners {
         grpc: bind("receivers.otlp.grpc.listen", config.grpc.listen).await?,
         http: bind("receivers.otlp.http.listen", config.http.listen).await?,
-        admin: bind("admin.listen", config.admin_listen).await?,
     };
+    let admin = AdminPort::start(bind("admin.listen", config.admin_listen).await?)?;
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!(
             "cannot make data_dir {}: set `data_dir` to a directory of yours",
@@ -70,14 +87,45 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         pipeline_options(&config),
     );
     reload_on_hangup(file, knowledge)?;
-    announce(&config, &listeners, embedded.as_ref());
-    receive(&config, listeners, &pipeline, &writer, stop).await?;
+    announce(&config, &listeners, &admin, embedded.as_ref());
+    receive(&config, listeners, &pipeline, &writer, &admin, stop).await?;
+    admin.end().await;
     writer.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
     tracing::info!("stopped: everything acknowledged is stored");
     Ok(())
+}
+
+// === impl AdminPort ===
+
+impl AdminPort {
+    fn start(listener: TcpListener) -> anyhow::Result<AdminPort> {
+        let address = listener.local_addr().context("the admin port is gone")?;
+        let page = Page::default();
+        let shown = Arc::clone(&page);
+        let admin = Admin::new(move || shown.get().map_or_else(String::new, |page| page()));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(admin::serve(listener, admin.clone(), stop.clone()));
+        Ok(AdminPort {
+            admin,
+            address,
+            page,
+            stop,
+            task,
+        })
+    }
+
+    fn measure(&self, page: impl Fn() -> String + Send + Sync + 'static) {
+        // Set once: there is one pipeline in a process.
+        _ = self.page.set(Box::new(page));
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        _ = self.task.await;
+    }
 }
 
 async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -150,12 +198,13 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
     }
 }
 
-/// Runs the receivers and the admin port until the token is cancelled and they have drained.
+/// Runs the receivers until the token is cancelled and they have drained.
 async fn receive(
     config: &Config,
     listeners: Listeners,
     pipeline: &Arc<Pipeline<WriterCommit>>,
     writer: &Arc<Writer>,
+    admin: &AdminPort,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let stats = Arc::new(ReceiveStats::default());
@@ -179,40 +228,31 @@ async fn receive(
         },
         allowed_origins: config.cors_allowed_origins.clone(),
     };
-    let page = {
+    admin.measure({
         let (pipeline, writer, stats) =
             (Arc::clone(pipeline), Arc::clone(writer), Arc::clone(&stats));
         move || telemetry::metrics(&pipeline, &stats, &writer)
-    };
-    let admin = Admin::new(page);
-    let admin_stop = CancellationToken::new();
-    let admin_task = tokio::spawn(admin::serve(
-        listeners.admin,
-        admin.clone(),
-        admin_stop.clone(),
-    ));
-    admin.set_ready(true);
-    let not_ready = {
-        let (admin, stop) = (admin.clone(), stop.clone());
-        async move {
-            stop.cancelled().await;
-            admin.set_ready(false);
-            Ok::<(), anyhow::Error>(())
-        }
+    });
+    admin.admin.set_ready(true);
+    let drain = CancellationToken::new();
+    let not_ready = async {
+        stop.cancelled().await;
+        // First, so that nobody finds a closed port behind an address that says it is ready.
+        admin.admin.set_ready(false);
+        drain.cancel();
+        Ok::<(), anyhow::Error>(())
     };
     let served = tokio::try_join!(
         with_context(
             "OTLP/gRPC",
-            serve_grpc(listeners.grpc, grpc, Arc::clone(pipeline), stop.clone())
+            serve_grpc(listeners.grpc, grpc, Arc::clone(pipeline), drain.clone())
         ),
         with_context(
             "OTLP/HTTP",
-            serve_http(listeners.http, http, Arc::clone(pipeline), stop)
+            serve_http(listeners.http, http, Arc::clone(pipeline), drain.clone())
         ),
         not_ready,
     );
-    admin_stop.cancel();
-    _ = admin_task.await;
     served.map(|_| ())
 }
 
@@ -224,7 +264,12 @@ async fn with_context<E: std::error::Error + Send + Sync + 'static>(
 }
 
 /// What a person at the terminal wants to know first.
-fn announce(config: &Config, listeners: &Listeners, embedded: Option<&Embedded>) {
+fn announce(
+    config: &Config,
+    listeners: &Listeners,
+    admin: &AdminPort,
+    embedded: Option<&Embedded>,
+) {
     let of = |listener: &TcpListener| {
         listener
             .local_addr()
@@ -246,7 +291,7 @@ fn announce(config: &Config, listeners: &Listeners, embedded: Option<&Embedded>)
          Send a first call:\n  {}\nand look at it:\n  lapwing query 'select timestamp, service, request_model, failure_class from llm_calls'\n",
         env!("CARGO_PKG_VERSION"),
         of(&listeners.grpc),
-        of(&listeners.admin),
+        admin.address,
         first_span(&http),
     ));
 }

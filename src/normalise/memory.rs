@@ -57,7 +57,10 @@ pub struct Changes<'a> {
     pub rows: Vec<Change<'a>>,
     /// Traces whose state now says that these rows were written.
     pub traces: Vec<[u8; 16]>,
-    /// Those of them that have rows: their log events' content is in a call.
+    /// Traces that the request's spans or events belong to, whether it brought news of them or
+    /// not: its rows rest on what was written for them earlier.
+    pub touched: Vec<[u8; 16]>,
+    /// Traces of `touched` that have rows: their log events' content is in a call.
     pub with_rows: Vec<[u8; 16]>,
 }
 
@@ -207,8 +210,9 @@ impl Memory {
                 }
                 let new = group.calls(table, arena);
                 group.change(old, new, &mut changes);
-                changes.traces.push(*trace);
+                changes.traces.extend_from_slice(&group.traces);
             }
+            changes.touched.extend_from_slice(&group.traces);
             if group.has_rows() || group.is_full() {
                 changes.with_rows.push(*trace);
             }
@@ -280,9 +284,10 @@ impl Memory {
                 group.first_calls(news.observations(), arena)
             };
             group.change(old, new, changes);
-            changes.traces.extend_from_slice(traces);
+            changes.traces.extend_from_slice(&group.traces);
             group.close_when_full();
         }
+        changes.touched.extend_from_slice(&group.traces);
         self.bytes = (self.bytes + group.bytes()).saturating_sub(before);
     }
 
@@ -304,6 +309,7 @@ impl Memory {
             let before = group.bytes();
             fresh.retain(|o| group.evidence.remember((o.call.trace_id, o.call.span_id)));
             self.bytes = (self.bytes + group.bytes()).saturating_sub(before);
+            changes.touched.extend_from_slice(&group.traces);
             if !fresh.is_empty() {
                 changes.traces.extend_from_slice(&group.traces);
             }

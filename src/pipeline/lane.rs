@@ -5,16 +5,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{Durable, NotDurable, Pipeline, PipelineOptions};
+use super::{Durable, Pipeline, PipelineOptions, in_flight::Outcome};
 use crate::block::{Blocks, Compression};
 
 /// Group commits of one lane that may be under way; a slow store fills these first, then the lane.
 const COMMITS_IN_FLIGHT_MAX: usize = 4;
-
-/// Answers one request when its rows are durable.
-pub type Ticket = oneshot::Receiver<Result<(), NotDurable>>;
 
 /// The open group of a lane.
 pub struct Lane {
@@ -26,8 +23,13 @@ pub struct Lane {
 /// Rows that will be committed together, and who waits for them.
 pub struct Group {
     pub blocks: Blocks,
-    waiting: Vec<oneshot::Sender<Result<(), NotDurable>>>,
-    /// Traces whose rows are in the group.
+    waiting: Vec<Waiting>,
+}
+
+/// One request whose rows are in a group.
+pub struct Waiting {
+    pub outcome: watch::Sender<Outcome>,
+    /// Traces whose state says that these rows were written.
     pub traces: Vec<[u8; 16]>,
 }
 
@@ -42,15 +44,13 @@ impl Lane {
         }
     }
 
-    /// Lets the caller append rows; the ticket is good when they are durable.
-    pub fn append(&self, push: impl FnOnce(&mut Group)) -> Ticket {
-        let (sender, ticket) = oneshot::channel();
+    /// Lets the caller append rows; who waits for them is told when they are durable.
+    pub fn append(&self, waiting: Waiting, push: impl FnOnce(&mut Group)) {
         let mut group = self.group();
         push(&mut group);
-        group.waiting.push(sender);
+        group.waiting.push(waiting);
         drop(group);
         self.wake.notify_one();
-        ticket
     }
 
     fn group(&self) -> MutexGuard<'_, Group> {
@@ -78,7 +78,6 @@ impl Group {
         Group {
             blocks: Blocks::new(compression),
             waiting: Vec::new(),
-            traces: Vec::new(),
         }
     }
 }
@@ -107,7 +106,6 @@ pub async fn commit_groups<D: Durable>(
         let mut group = lane.take(spare);
         let blocks = group.blocks.finish();
         let waiting = std::mem::take(&mut group.waiting);
-        let traces = std::mem::take(&mut group.traces);
         spare = group;
         let Some(pipeline) = pipeline.upgrade() else {
             return;
@@ -121,11 +119,18 @@ pub async fn commit_groups<D: Durable>(
                     .stats
                     .not_durable
                     .fetch_add(waiting.len() as u64, Ordering::Relaxed);
-                pipeline.memory().forget(&traces);
             }
-            for sender in waiting {
-                // A client that went away needs no answer.
-                _ = sender.send(result.clone());
+            let mut recent = pipeline.recent();
+            for one in &waiting {
+                if result.is_err() {
+                    recent.memory.forget(&one.traces);
+                }
+                let own = one.outcome.subscribe();
+                recent.in_flight.leave(&one.traces, &own);
+            }
+            drop(recent);
+            for one in waiting {
+                one.outcome.send_replace(Some(result.clone()));
             }
         });
     }

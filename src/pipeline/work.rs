@@ -3,10 +3,12 @@
 use std::{cell::RefCell, sync::atomic::Ordering};
 
 use bumpalo::Bump;
+use tokio::sync::watch;
 
 use super::{
     Durable, Pipeline,
-    lane::{Group, Ticket},
+    in_flight::{Outcome, Ticket},
+    lane::{Group, Waiting},
 };
 use crate::{
     block::{OmitOfLog, OmitOfSpan, Version},
@@ -15,7 +17,7 @@ use crate::{
     enrich,
     normalise::{
         AttributeTable,
-        memory::{Change, Changes, Observed, observe_all},
+        memory::{Change, Changes, Memory, Observed, observe_all},
     },
     receive::{Encoding, Payload, Receipt, Refusal, Signal},
 };
@@ -110,15 +112,13 @@ impl<D: Durable> Pipeline<D> {
             return Ok((receipt, None));
         }
         let observed = observe_all(table, &request, arena);
-        let changes = self
-            .memory()
-            .spans(table, &request, &observed, arena, now_ns);
-        let traces = changes.traces.clone();
+        let (changes, waiting, ticket) =
+            self.remember(|memory| memory.spans(table, &request, &observed, arena, now_ns));
         let rows = self.enrich(&knowledge.rules, changes);
-        let ticket = self.append(&traces, &rows, |group| {
+        self.append(waiting, &rows, |group| {
             self.push_spans(group, &request, &observed, table);
         });
-        Ok((receipt, ticket))
+        Ok((receipt, Some(ticket)))
     }
 
     fn logs(
@@ -137,13 +137,14 @@ impl<D: Durable> Pipeline<D> {
         if request.records.is_empty() {
             return Ok((receipt, None));
         }
-        let changes = self.memory().logs(table, &request, arena, now_ns);
-        let (traces, in_calls) = (changes.traces.clone(), changes.with_rows.clone());
+        let (changes, waiting, ticket) =
+            self.remember(|memory| memory.logs(table, &request, arena, now_ns));
+        let in_calls = changes.with_rows.clone();
         let rows = self.enrich(&knowledge.rules, changes);
-        let ticket = self.append(&traces, &rows, |group| {
+        self.append(waiting, &rows, |group| {
             self.push_logs(group, &request, table, &in_calls);
         });
-        Ok((receipt, ticket))
+        Ok((receipt, Some(ticket)))
     }
 
     fn metrics(&self, points: u64) -> Receipt {
@@ -191,14 +192,26 @@ impl<D: Durable> Pipeline<D> {
         rows.collect()
     }
 
-    fn append(
+    /// Takes a request into the memory. From here on others rest on its rows, which therefore must
+    /// reach a lane, or the ticket is never good.
+    fn remember<'a>(
         &self,
-        traces: &[[u8; 16]],
-        rows: &[Row<'_>],
-        push: impl FnOnce(&mut Group),
-    ) -> Option<Ticket> {
-        let lane = self.lane()?;
-        Some(lane.append(|group| {
+        take: impl FnOnce(&mut Memory) -> Changes<'a>,
+    ) -> (Changes<'a>, Waiting, Ticket) {
+        let (outcome, own) = watch::channel::<Outcome>(None);
+        let mut recent = self.recent();
+        let changes = take(&mut recent.memory);
+        let ticket = recent
+            .in_flight
+            .enter(&changes.touched, &changes.traces, own);
+        drop(recent);
+        let traces = changes.traces.clone();
+        (changes, Waiting { outcome, traces }, ticket)
+    }
+
+    fn append(&self, waiting: Waiting, rows: &[Row<'_>], push: impl FnOnce(&mut Group)) {
+        let Some(lane) = self.lane() else { return };
+        lane.append(waiting, |group| {
             push(group);
             for (change, enrichment) in rows {
                 let version = Version {
@@ -207,8 +220,7 @@ impl<D: Durable> Pipeline<D> {
                 };
                 group.blocks.push_call(&change.call, enrichment, version);
             }
-            group.traces.extend_from_slice(traces);
-        }))
+        });
     }
 
     fn push_spans(

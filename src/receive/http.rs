@@ -298,7 +298,11 @@ impl Problem {
                 Self::new(413, Code::ResourceExhausted, Reason::TooLarge, message)
             }
             BodyError::Busy => Self::busy(message, retry_after),
-            BodyError::Slow { .. } => Self::new(408, Code::DeadlineExceeded, Reason::Slow, message),
+            // Not 408, which the OTLP specification does not count among what is sent again.
+            BodyError::Slow { .. } => Self {
+                reason: Reason::Slow,
+                ..Self::busy(message, retry_after)
+            },
             BodyError::Garbage { .. } | BodyError::Broken { .. } => Self::invalid(message),
         }
     }

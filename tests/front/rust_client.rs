@@ -1,6 +1,6 @@
 //! The official Rust client, which is also the collector's own way in.
 
-use clickhouse::{Compression, Row};
+use clickhouse::{Compression, Row, native::builder::BlockBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::{reader, store, writer};
@@ -61,6 +61,29 @@ async fn rows_go_in_and_come_out_in_every_way_of_the_client() {
         .await
         .unwrap();
     assert_eq!(pwned, 0);
+}
+
+#[tokio::test]
+async fn rows_go_in_as_native_columns() {
+    let client = table("rust_native").await;
+    let (ids, texts): (Vec<u64>, Vec<String>) = lines(5_000).map(|l| (l.id, l.text)).unzip();
+    let mut builder = BlockBuilder::new();
+    let mut column = builder.upsert_column::<u64>("id").unwrap();
+    column.add_all(ids).unwrap();
+    let mut column = builder.upsert_column::<&str>("text").unwrap();
+    column.add_all(texts.iter().map(String::as_str)).unwrap();
+    let block = builder.build().unwrap();
+    let mut insert = client.insert_native("rust_native");
+    // Two blocks in one insert.
+    insert.write(&block).await.unwrap();
+    insert.write(&block).await.unwrap();
+    insert.end().await.unwrap();
+    let sql = "SELECT count(), uniqExact(id, text) FROM rust_native";
+    let counts: (u64, u64) = client.query(sql).fetch_one().await.unwrap();
+    assert_eq!(counts, (10_000, 5_000));
+    let sql = "SELECT ?fields FROM rust_native ORDER BY id LIMIT 1";
+    let row: Line = client.query(sql).fetch_one().await.unwrap();
+    assert_eq!(row, lines(1).next().unwrap());
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
-    process::Command,
+    process::{Command, Output},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -39,6 +40,16 @@ pub struct Lapwing {
 }
 
 impl Lapwing {
+    /// The one of these tests: each costs a second and 200 MB. It ends with the last that holds it.
+    pub fn shared(slot: &Mutex<Weak<Self>>) -> Arc<Self> {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.upgrade().unwrap_or_else(|| {
+            let lapwing = Arc::new(Self::start());
+            *slot = Arc::downgrade(&lapwing);
+            lapwing
+        })
+    }
+
     /// Starts `lapwing serve` and waits until it is ready to take spans.
     pub fn start() -> Self {
         Self::start_with("")
@@ -46,28 +57,37 @@ impl Lapwing {
 
     /// The same with more lines of configuration (YAML, top level).
     pub fn start_with(more_config: &str) -> Self {
+        let storage =
+            |door| format!("storage: {{mode: embedded, embedded: {{listen: \"{door}\"}}}}");
+        let mut lapwing = Self::launch(storage, more_config);
+        lapwing.wait_until_ready();
+        lapwing
+    }
+
+    /// Starts it and waits for nothing. `storage` makes that line of the configuration; it is
+    /// given a free address for the read-only door.
+    pub fn launch(storage: impl FnOnce(SocketAddr) -> String, more_config: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let [grpc, http, admin, clickhouse] = free_addresses();
         let config = format!(
             "data_dir: {data}\n\
              receivers: {{otlp: {{grpc: {{listen: \"{grpc}\"}}, http: {{listen: \"{http}\"}}}}}}\n\
              admin: {{listen: \"{admin}\"}}\n\
-             storage: {{mode: embedded, embedded: {{listen: \"{clickhouse}\"}}}}\n\
+             {storage}\n\
              {more_config}",
             data = dir.path().join("data").display(),
+            storage = storage(clickhouse),
         );
         fs::write(dir.path().join("lapwing.yaml"), config).expect("the configuration written");
         let process = Self::serve(&dir);
-        let mut lapwing = Self {
+        Self {
             process,
             dir,
             grpc,
             http,
             admin,
             clickhouse,
-        };
-        lapwing.wait_until_ready();
-        lapwing
+        }
     }
 
     fn serve(dir: &TempDir) -> Process {
@@ -101,6 +121,26 @@ impl Lapwing {
         &mut self.process
     }
 
+    /// Bytes of memory that the collector itself (not its engine) has resident.
+    pub fn rss_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(path).expect("the state of the process");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("VmRSS") * 1024
+    }
+
+    /// A file in the directory of the configuration, which goes away with it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The one value of a query with one row and one column.
+    pub fn value(&self, sql: &str) -> Result<String, String> {
+        let text = self.try_query(&format!("{sql} FORMAT TSV"))?;
+        Ok(text.trim().to_owned())
+    }
+
     /// Starts it again on the same data after it has ended.
     pub fn start_again(&mut self) {
         self.process = Self::serve(&self.dir);
@@ -112,15 +152,19 @@ impl Lapwing {
         self.dir.path().join("data")
     }
 
+    /// Runs another command with the configuration of this one.
+    pub fn command(&self, arguments: &[&str]) -> std::io::Result<Output> {
+        Command::new(env!("CARGO_BIN_EXE_lapwing"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.file("lapwing.yaml"))
+            .output()
+    }
+
     /// What `lapwing query` prints for `sql`, or why it failed.
     pub fn try_query(&self, sql: &str) -> Result<String, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_lapwing"))
-            .arg("query")
-            .arg("--config")
-            .arg(self.dir.path().join("lapwing.yaml"))
-            .arg(sql)
-            .output()
-            .map_err(|error| error.to_string())?;
+        let output = self.command(&["query", sql]);
+        let output = output.map_err(|error| error.to_string())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match output.status.success() {
             true => Ok(text(&output.stdout)),

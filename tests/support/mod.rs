@@ -8,5 +8,7 @@ pub mod clients;
 pub mod lapwing;
 /// Children that end with the test.
 pub mod process;
+/// Requests, byte by byte.
+pub mod send;
 /// Conditions and ports.
 pub mod wait;

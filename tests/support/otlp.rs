@@ -194,6 +194,18 @@ impl SpanOf {
         self
     }
 
+    /// A second that begins at this Unix time.
+    pub fn at_ns(mut self, start_ns: u64) -> Self {
+        self.span.start_time_unix_nano = start_ns;
+        self.span.end_time_unix_nano = start_ns.saturating_add(1000 * MS);
+        self
+    }
+
+    /// The span alone, as it stands in a request.
+    pub fn encoded(&self) -> Vec<u8> {
+        self.span.encode_to_vec()
+    }
+
     pub fn attr(mut self, key: &str, value: impl Into<Val>) -> Self {
         self.span.attributes.push(key_value(key, value.into()));
         self
@@ -239,6 +251,12 @@ impl LogOf {
 
     pub fn at_ms(mut self, at: u64) -> Self {
         self.record.time_unix_nano = START_NS + at * MS;
+        self
+    }
+
+    /// At this Unix time.
+    pub fn at_ns(mut self, at_ns: u64) -> Self {
+        self.record.time_unix_nano = at_ns;
         self
     }
 
