@@ -10,6 +10,7 @@ mod price;
 mod profile;
 pub mod providers;
 mod rules;
+mod schema;
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,9 @@ pub fn enrich(rules: &Rules, call: &Call<'_>) -> Enrichment {
         streaming: call.streaming,
         retry_after_ms: errors.retry_after_ms,
     };
-    let failure = classify::classify(rules, &evidence).or_else(|| outcome::outcome(call));
+    let failure = classify::classify(rules, &evidence)
+        .map(|failure| outcome::settle(call, failure))
+        .or_else(|| outcome::outcome(call));
     Enrichment {
         stream_outcome: outcome::stream_outcome(call, failure.as_ref()),
         cost: price::price(&rules.prices, &rules.providers, call, failure.as_ref()),

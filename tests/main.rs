@@ -13,6 +13,8 @@ mod support;
 mod conventions;
 /// The real binary on its real store, fed by real exporters.
 mod e2e;
+/// What providers say, and the class that it comes to.
+mod failures;
 /// The embedded store's HTTP interface, spoken to by ClickHouse's own clients.
 mod front;
 /// Captured requests of real instrumentations, and the calls they come to.

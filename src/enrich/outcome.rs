@@ -3,10 +3,21 @@
 //! Only what was recorded counts: with content off, nothing is said about content.
 
 use super::classify::meaning;
+use super::schema::violates;
 use crate::call::{
-    Call, Failure, FailureClass, Finish, Operation, PartKind, Phase, ResponseFormat, Role,
+    Call, Failure, FailureClass, Finish, Operation, Part, PartKind, Phase, ResponseFormat, Role,
+    TokensSource, ToolDefinition,
 };
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+/// An answer with more output tokens than this said something, even where no text was recorded:
+/// recorders drop refusals and tool calls that they do not know. An empty answer costs a few.
+const EMPTY_TOKENS_MAX: u64 = 4;
+/// Conventions that have no finish reason.
+const NO_FINISH: [&str; 1] = ["langfuse"];
+/// Bytes of an answer that may be a refusal as a whole.
+const REFUSAL_BYTES_MAX: usize = 240;
 
 /// The failure of a call without error evidence, the gravest first.
 pub fn outcome(call: &Call<'_>) -> Option<Failure> {
@@ -29,6 +40,40 @@ pub fn outcome(call: &Call<'_>) -> Option<Failure> {
         message: String::new(),
         evidence: why.to_owned(),
     })
+}
+
+/// The same error means something else once the answer had begun: a connection that breaks is a
+/// stream that breaks, and so is an end for which no cause is told.
+pub fn settle(call: &Call<'_>, mut failure: Failure) -> Failure {
+    let errors = &call.errors;
+    let answered = call.ttft_ns.is_some()
+        || errors.http_status == Some(200)
+        || call.usage.output_tokens.is_some_and(|n| n > 0)
+        || call.finish == Finish::Error
+        || !call.output.messages.is_empty();
+    // A bare read error: before the headers, SDKs wrap it in an error of their own.
+    let reading = [errors.error_type, errors.exception_type]
+        .iter()
+        .any(|t| t.rsplit('.').next() == Some("ReadError"));
+    let began = (answered || reading) && call.streaming != Some(false);
+    let silent = errors.messages.iter().all(|m| m.trim().is_empty());
+    let broke = match failure.class {
+        FailureClass::NetworkConnection => true,
+        FailureClass::Unknown | FailureClass::ProviderServerError => silent,
+        _ => false,
+    };
+    if began && broke && call.operation != Operation::Embeddings {
+        let meaning = meaning(FailureClass::StreamInterrupted);
+        failure.class = FailureClass::StreamInterrupted;
+        failure.phase = Phase::DuringGeneration;
+        failure.fault_domain = meaning.fault_domain;
+        failure.retry = meaning.retry;
+        failure.evidence = match failure.evidence.is_empty() {
+            true => "outcome.broke: an error without a cause, inside the stream".to_owned(),
+            false => format!("outcome.broke: {}", failure.evidence),
+        };
+    }
+    failure
 }
 
 /// How the stream went, for `llm_calls.stream_outcome`.
@@ -56,8 +101,9 @@ fn verdict(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
         Finish::Length => return Some((OutputTruncated, "outcome.finish: length")),
         Finish::Cancelled => return Some((ClientCancelled, "outcome.finish: cancelled")),
         Finish::Interrupted => return Some((StreamInterrupted, "outcome.finish: interrupted")),
-        // A recorder that saw an early end of the stream writes `error` and leaves the span green.
-        Finish::Error if call.streaming == Some(true) => {
+        // A recorder that saw an early end of the stream writes `error` and leaves the span green;
+        // not all of them say that it was a stream.
+        Finish::Error if call.streaming != Some(false) => {
             return Some((StreamInterrupted, "outcome.finish: error in a stream"));
         }
         Finish::Error => return Some((Unknown, "outcome.finish: error without a cause")),
@@ -69,39 +115,101 @@ fn verdict(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
             "outcome.refusal: the model refused in a field of its own",
         ));
     }
-    if !writes_text(call.operation) {
+    if !writes_text(call) {
         return None;
     }
-    if call.streaming == Some(true) && call.finish == Finish::Unknown {
+    if call.streaming == Some(true) && call.finish == Finish::Unknown && !ended(call) {
         return Some((
             StreamInterrupted,
             "outcome.no_finish: a stream without finish reason",
         ));
     }
+    if let Some(why) = empty(call) {
+        return Some((OutputEmpty, why));
+    }
+    if refuses(call) {
+        return Some((OutputRefusal, "outcome.refusal_text: the answer declines"));
+    }
+    tools(call).or_else(|| json(call))
+}
+
+fn writes_text(call: &Call<'_>) -> bool {
+    let text = matches!(
+        call.operation,
+        Operation::Chat | Operation::TextCompletion | Operation::GenerateContent
+    );
+    text && !call.request_model.contains("embed")
+}
+
+/// Did a stream without finish reason end all the same?
+///
+/// Providers send the usage with the last event (Anthropic a first count with the first one).
+/// Some conventions have no finish reason at all.
+fn ended(call: &Call<'_>) -> bool {
+    let counted = call.usage.source == TokensSource::Provider
+        && call.usage.output_tokens.is_some_and(|n| n > 1)
+        && call.usage.input_tokens.is_some();
+    counted || NO_FINISH.contains(&call.convention)
+}
+
+/// Why the answer is empty, when it is.
+fn empty(call: &Call<'_>) -> Option<&'static str> {
+    if matches!(call.finish, Finish::ToolCalls | Finish::Error) {
+        return None;
+    }
+    let parts = || call.output.messages.iter().flat_map(|m| m.parts);
     let said = parts().any(|p| match p.kind {
         PartKind::Text => !p.text.trim().is_empty(),
         PartKind::Reasoning => false,
         _ => true,
     });
-    let opaque = call.output.messages.is_empty() && !call.output.text.trim().is_empty();
-    if call.output.recorded
-        && !said
-        && !opaque
-        && !matches!(call.finish, Finish::ToolCalls | Finish::Error)
-    {
-        return Some((OutputEmpty, "outcome.empty: no text and no tool call"));
+    if said {
+        return None;
     }
-    if !call.output.recorded && call.usage.output_tokens == Some(0) && call.finish == Finish::Stop {
-        return Some((OutputEmpty, "outcome.no_tokens: 0 output tokens"));
+    let usage = &call.usage;
+    let counted = usage.input_tokens.is_some_and(|n| n > 0);
+    let ended = matches!(call.finish, Finish::Stop | Finish::Unknown);
+    if usage.output_tokens == Some(0) && counted && ended {
+        return Some("outcome.no_tokens: 0 output tokens");
     }
-    tools(call).or_else(|| json(call))
+    let raw = call.output.text.trim();
+    let opaque =
+        call.output.messages.is_empty() && !["", "[]", "{}", "null", "\"\""].contains(&raw);
+    if !call.output.recorded || opaque {
+        return None;
+    }
+    // White space and thinking are tokens, and no answer.
+    let blank = parts().any(|p| !p.text.is_empty());
+    let spoken = usage
+        .output_tokens
+        .unwrap_or(0)
+        .saturating_sub(usage.reasoning_tokens.unwrap_or(0));
+    if !blank && usage.source == TokensSource::Provider && spoken > EMPTY_TOKENS_MAX {
+        return None;
+    }
+    Some("outcome.empty: no text and no tool call")
 }
 
-fn writes_text(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Chat | Operation::TextCompletion | Operation::GenerateContent
-    )
+/// Is the whole answer one of the sentences by which models decline?
+fn refuses(call: &Call<'_>) -> bool {
+    const OPENINGS: [&str; 4] = ["i'm sorry", "i am sorry", "i can't", "i cannot"];
+    const DECLINES: [&str; 6] = [
+        "can't assist with that",
+        "cannot assist with that",
+        "can't help with that",
+        "cannot help with that",
+        "can't assist with this request",
+        "cannot assist with this request",
+    ];
+    let mut parts = call.output.messages.iter().flat_map(|m| m.parts);
+    let (Some(part), None) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    if part.kind != PartKind::Text || part.text.len() > REFUSAL_BYTES_MAX {
+        return false;
+    }
+    let text = part.text.trim().to_lowercase().replace('\u{2019}', "'");
+    OPENINGS.iter().any(|o| text.starts_with(o)) && DECLINES.iter().any(|d| text.contains(d))
 }
 
 fn tools(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
@@ -122,20 +230,38 @@ fn tools(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
                 "outcome.unknown_tool: no tool of that name was offered",
             ));
         }
-        let text = tool.text.trim();
-        let object = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
-        if !text.is_empty() && !object {
-            return Some((
-                FailureClass::ToolInvalidArguments,
-                "outcome.tool_arguments: not a JSON object",
-            ));
+        if let Some(why) = bad_arguments(tool, offered) {
+            return Some((FailureClass::ToolInvalidArguments, why));
         }
     }
     None
 }
 
+/// What is wrong with the arguments of a tool call.
+fn bad_arguments(tool: &Part<'_>, offered: &[ToolDefinition<'_>]) -> Option<&'static str> {
+    let text = tool.text.trim();
+    // The recorder printed a Python object: nothing is known of what the model wrote.
+    if text.is_empty() || text.starts_with("{'") && text.ends_with('}') {
+        return None;
+    }
+    let not_json = Some("outcome.tool_arguments: not a JSON object");
+    let Ok(object) = serde_json::from_str::<Map<String, Value>>(text) else {
+        return not_json;
+    };
+    // Arguments that a recorder could not parse are kept in an object with one key.
+    if let (1, Some(Value::String(raw))) = (object.len(), object.get("raw"))
+        && raw.trim_start().starts_with('{')
+        && serde_json::from_str::<IgnoredAny>(raw).is_err()
+    {
+        return not_json;
+    }
+    let definition = offered.iter().find(|d| d.name == tool.name)?;
+    violates(definition.parameters, text)
+        .then_some("outcome.tool_schema: the arguments break the tool's schema")
+}
+
 fn json(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
-    if call.response_format != ResponseFormat::Json {
+    if call.response_format != ResponseFormat::Json && call.response_schema.is_empty() {
         return None;
     }
     let answers = call
@@ -152,7 +278,10 @@ fn json(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
         return None;
     };
     match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => None,
+        Ok(_) => violates(call.response_schema, text).then_some((
+            FailureClass::OutputSchemaViolation,
+            "outcome.schema: the answer breaks the schema that was asked for",
+        )),
         Err(_) => Some((
             FailureClass::OutputInvalidJson,
             "outcome.json: JSON was asked for, the answer is none",

@@ -21,7 +21,7 @@ static SECRET: LazyLock<Regex> = LazyLock::new(|| {
         r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}",
         r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}",
         r"(?i:bearer)\s+[A-Za-z0-9._~+/=*-]{8,}",
-        r#"(?i:api[_-]?key|access[_-]?token|secret|password|authorization|[?&](?:key|token))['"]?\s*[:=]\s*['"]?[A-Za-z0-9._~+/*-]{6,}"#,
+        r#"(?i:api[_-]?key|access[_-]?token|secret|password|authorization|[?&](?:key|token))['"]?\s*[:=]\s*['"]?(?i:(?:basic|bearer|token)\s+)?[A-Za-z0-9._~+/=*-]{6,}"#,
         r"://[^/\s:@]+:[^/\s@]+@",
         r"(?i:api key):? [^\s,;.]*[*]{3,}[^\s,;.]*",
         r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
@@ -40,11 +40,64 @@ pub(super) fn redact(text: &str, look: bool) -> String {
         true => SECRET.replace_all(generous, "[redacted]"),
         false => generous.into(),
     };
+    let clean = without_cards(&clean);
     let clean = clean.trim();
     clean
         .get(..clean.floor_char_boundary(MESSAGE_BYTES_MAX))
         .unwrap_or("")
         .to_owned()
+}
+
+/// Takes out payment card numbers: 13 to 19 digits, alone or in groups, with a valid check digit.
+fn without_cards(text: &str) -> Cow<'_, str> {
+    const DIGITS_MIN: usize = 13;
+    const DIGITS_MAX: usize = 19;
+    let bytes = text.as_bytes();
+    let is_word = |at: Option<usize>| {
+        let byte = at.and_then(|at| bytes.get(at));
+        byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    };
+    let (mut clean, mut kept, mut at) = (String::new(), 0, 0);
+    while at < bytes.len() {
+        // Cards begin with 3 to 6; times and counters do not.
+        let starts = matches!(bytes.get(at), Some(b'3'..=b'6'));
+        if !starts || is_word(at.checked_sub(1)) {
+            at += 1;
+            continue;
+        }
+        let (mut digits, mut end) = (Vec::with_capacity(DIGITS_MAX), at);
+        for (next, byte) in bytes.iter().enumerate().skip(at) {
+            match byte {
+                b'0'..=b'9' if digits.len() <= DIGITS_MAX => {
+                    digits.push(u32::from(byte - b'0'));
+                    end = next + 1;
+                }
+                b' ' | b'-' if end == next => {}
+                _ => break,
+            }
+        }
+        let length = (DIGITS_MIN..=DIGITS_MAX).contains(&digits.len());
+        if length && !is_word(Some(end)) && luhn(&digits) {
+            clean.push_str(text.get(kept..at).unwrap_or(""));
+            clean.push_str("[redacted]");
+            kept = end;
+        }
+        at = end.max(at + 1);
+    }
+    if kept == 0 {
+        return text.into();
+    }
+    clean.push_str(text.get(kept..).unwrap_or(""));
+    clean.into()
+}
+
+/// The check digit of payment cards (ISO/IEC 7812).
+fn luhn(digits: &[u32]) -> bool {
+    let weigh = |(place, digit): (usize, &u32)| match place % 2 {
+        0 => *digit,
+        _ => digit * 2 / 10 + digit * 2 % 10,
+    };
+    digits.iter().rev().enumerate().map(weigh).sum::<u32>() % 10 == 0
 }
 
 #[cfg(test)]
@@ -76,6 +129,25 @@ mod tests {
                 clean.contains("[redacted]") && !clean.contains(secret),
                 "{clean}"
             );
+        }
+    }
+
+    #[test]
+    fn card_numbers_go_and_other_numbers_stay() {
+        for card in [
+            "4111111111111111",
+            "4111 1111 1111 1111",
+            "5500-0055-5555-5559",
+        ] {
+            assert_eq!(redact(&format!("card {card}."), false), "card [redacted].");
+        }
+        for text in [
+            "at 1767225600123",
+            "4111111111111112",
+            "id 4111111111111111a",
+            "4 5 6",
+        ] {
+            assert_eq!(redact(text, false), text);
         }
     }
 

@@ -154,6 +154,9 @@ impl Marker {
             ],
             Marker::Secret => &[
                 "sk-",
+                "pk-",
+                "rk-",
+                "gho_",
                 "akia",
                 "asia",
                 "bearer ",
