@@ -1,15 +1,18 @@
 //! Sessions: connections kept between requests of one client, with its temporary tables and settings.
 //!
-//! A session serves one request at a time; a second one meanwhile is refused. Their number and their age are bounded.
+//! A session serves one request at a time; a second one waits a moment and is then refused. Their number and their age
+//! are bounded.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::{Exception, SESSION_IS_LOCKED, SESSION_NOT_FOUND, TOO_MANY_QUERIES};
 use crate::store::embedded::ffi::Connection;
 
 const SESSIONS_MAX: usize = 64;
+/// A client that has read an answer to its end may be back before the session is: its last bytes leave first.
+const RELEASE_WAIT: Duration = Duration::from_millis(500);
 const TIMEOUT_DEFAULT_S: u64 = 60;
 const TIMEOUT_MAX_S: u64 = 3_600;
 
@@ -28,26 +31,32 @@ struct Slot<C> {
 /// All sessions, by their id.
 pub struct Sessions<C = Connection> {
     slots: Mutex<HashMap<String, Slot<C>>>,
+    released: Condvar,
 }
 
 impl<C> Sessions<C> {
     pub fn new() -> Self {
         Self {
             slots: Mutex::new(HashMap::new()),
+            released: Condvar::new(),
         }
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot<C>>> {
-        self.slots
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a session for one request. `Ok(None)`: it is new, the caller makes the connection and gives it with
     /// [`Self::put`], or calls [`Self::forget`]. `must_exist` refuses an unknown one.
     pub fn take(&self, id: &str, must_exist: bool) -> Result<Option<Kept<C>>, Exception> {
         self.sweep(Instant::now());
-        let mut slots = self.slots();
+        let in_use = |slots: &mut HashMap<String, Slot<C>>| {
+            slots.get(id).is_some_and(|slot| slot.kept.is_none())
+        };
+        let waited = self
+            .released
+            .wait_timeout_while(self.slots(), RELEASE_WAIT, in_use);
+        let (mut slots, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get_mut(id) {
             let message = format!("Session {id} is locked by a concurrent client");
             return slot
@@ -94,11 +103,13 @@ impl<C> Sessions<C> {
                 .unwrap_or_else(Instant::now),
         };
         self.slots().insert(id.to_owned(), slot);
+        self.released.notify_all();
     }
 
     /// Ends a session whose connection is gone.
     pub fn forget(&self, id: &str) {
         self.slots().remove(id);
+        self.released.notify_all();
     }
 
     /// Drops the sessions that expired by `now`, and their connections.
