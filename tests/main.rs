@@ -11,6 +11,8 @@ mod support;
 
 /// Conventions as their documents and sources describe them.
 mod conventions;
+/// The shipped dashboards, each query on a real store.
+mod dashboards;
 /// The real binary on its real store, fed by real exporters.
 mod e2e;
 /// What providers say, and the class that it comes to.
