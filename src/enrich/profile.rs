@@ -6,6 +6,9 @@ use twox_hash::XxHash3_64;
 /// The language is told from the beginning of the last user message.
 const LANGUAGE_BYTES_MAX: usize = 200;
 const LANGUAGE_CHARS_MIN: usize = 40;
+/// So many words that only English has, and one in so many, make a text English.
+const ENGLISH_HITS_MIN: u32 = 3;
+const ENGLISH_ONE_IN: u32 = 10;
 
 /// Profiles both sides of a call; all zero where content was not recorded.
 pub fn profile(call: &Call<'_>) -> Profile {
@@ -41,16 +44,19 @@ fn input(content: &Content<'_>, out: &mut Profile) {
     out.message_count = u32::try_from(content.messages.len()).unwrap_or(u32::MAX);
     let mut last_user = None;
     for message in content.messages {
+        let mut message_chars = 0u32;
         for part in message.parts.iter().filter(|p| p.kind == PartKind::Text) {
-            out.input_chars = out.input_chars.saturating_add(chars(part.text));
+            message_chars = message_chars.saturating_add(chars(part.text));
             out.input_words = out.input_words.saturating_add(words(part.text));
-            out.has_code |= part.text.contains("```");
+            out.has_code |= memchr::memmem::find(part.text.as_bytes(), b"```").is_some();
             if message.role == Role::System && out.system_prompt_hash == 0 {
                 out.system_prompt_hash = XxHash3_64::oneshot(part.text.as_bytes());
             }
         }
+        out.input_chars = out.input_chars.saturating_add(message_chars);
         if message.role == Role::User {
             last_user = Some(message);
+            out.user_chars = message_chars;
         }
     }
     let Some(user) = last_user else { return };
@@ -59,9 +65,6 @@ fn input(content: &Content<'_>, out: &mut Profile) {
         .iter()
         .filter(|p| p.kind == PartKind::Text)
         .map(|p| p.text);
-    out.user_chars = texts
-        .clone()
-        .fold(0, |sum: u32, t| sum.saturating_add(chars(t)));
     let media = user.parts.iter().any(|p| p.kind != PartKind::Text);
     if !media && texts.clone().all(|t| t.trim().is_empty()) {
         out.input_flags.push("empty_input");
@@ -74,19 +77,21 @@ fn input(content: &Content<'_>, out: &mut Profile) {
 
 /// Unicode scalar values: every byte that does not continue one.
 fn chars(text: &str) -> u32 {
-    let count = text.bytes().filter(|b| (b & 0xC0) != 0x80).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+    tally(text.bytes().map(|b| (b & 0xC0) != 0x80))
 }
 
 /// Runs of anything but ASCII white space.
 fn words(text: &str) -> u32 {
     let bytes = text.as_bytes();
-    let ends = bytes
-        .windows(2)
-        .filter(|w| matches!(w, [a, b] if *a > b' ' && *b <= b' '))
-        .count();
+    let next = bytes.get(1..).unwrap_or(&[]);
+    let ends = tally(bytes.iter().zip(next).map(|(a, b)| *a > b' ' && *b <= b' '));
     let last = bytes.last().is_some_and(|b| *b > b' ');
-    u32::try_from(ends + usize::from(last)).unwrap_or(u32::MAX)
+    ends.saturating_add(u32::from(last))
+}
+
+/// How many are true. Sums in `u32` lanes, which the compiler makes vector code of.
+fn tally(tests: impl Iterator<Item = bool>) -> u32 {
+    tests.map(u32::from).fold(0, u32::wrapping_add)
 }
 
 /// Did a template reach the model with its holes? Only texts that are nothing else, or that hold
@@ -105,6 +110,25 @@ fn unfilled(text: &str) -> bool {
     hole("{{", "}}") || hole("{", "}") || text == "undefined" || text == "[object Object]"
 }
 
+/// Says the words of no other language so often? Most prompts are English, and comparing trigrams
+/// with every language costs far more than all the rest of a profile.
+fn is_english(sample: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "the", "and", "that", "this", "with", "you", "your", "what", "which", "how", "from",
+        "have", "should", "please",
+    ];
+    let mut words = 0;
+    let mut hits = 0;
+    for word in sample.split(|c: char| !c.is_alphabetic()) {
+        words += u32::from(!word.is_empty());
+        // The lengths first: the shortest word has three letters, the longest six.
+        let is_hit =
+            (3..=6).contains(&word.len()) && WORDS.iter().any(|w| word.eq_ignore_ascii_case(w));
+        hits += u32::from(is_hit);
+    }
+    hits >= ENGLISH_HITS_MIN && hits * ENGLISH_ONE_IN >= words
+}
+
 /// ISO 639-3 of a text long enough to be sure about.
 fn language(text: &str) -> &'static str {
     let sample = text
@@ -112,6 +136,9 @@ fn language(text: &str) -> &'static str {
         .unwrap_or("");
     if sample.chars().take(LANGUAGE_CHARS_MIN).count() < LANGUAGE_CHARS_MIN {
         return "";
+    }
+    if is_english(sample) {
+        return "eng";
     }
     whatlang::detect(sample)
         .filter(whatlang::Info::is_reliable)
