@@ -12,10 +12,11 @@ use std::{hint::black_box, time::Instant};
 use bumpalo::Bump;
 use lapwing::{
     block::{Blocks, Compression, OmitOfSpan, Version},
+    call::{Call, Content},
     decode, enrich,
     normalise::{
         AttributeTable,
-        memory::{Memory, MemoryLimits, observe_all},
+        memory::{Change, Memory, MemoryLimits, observe_all},
     },
 };
 use payload::{Kind, SPANS};
@@ -86,6 +87,8 @@ fn stages(body: &[u8]) {
         decoded + observed + remember + enriched
     );
 
+    enrich_apart(rules, &calls);
+
     let enrichments: Vec<_> = calls
         .iter()
         .map(|c| enrich::enrich(rules, &c.call))
@@ -121,8 +124,48 @@ fn stages(body: &[u8]) {
     }
 }
 
+/// What a good call costs without its texts, and what the class of a failed one costs.
+fn enrich_apart(rules: &enrich::Rules, calls: &[Change<'_>]) {
+    let (failed, mut good): (Vec<Call<'_>>, Vec<Call<'_>>) = calls
+        .iter()
+        .map(|c| c.call.clone())
+        .partition(|c| c.errors.is_error);
+    for call in &mut good {
+        call.input = Content::default();
+        call.output = Content::default();
+    }
+    time_each("enrich, good, no texts", 0.0, good.len(), || {
+        good.iter()
+            .filter(|c| enrich::enrich(rules, c).failure.is_some())
+            .count()
+    });
+    if failed.is_empty() {
+        return;
+    }
+    time_each("classify, failed", 0.0, failed.len(), || {
+        let classes = failed.iter().map(|call| enrich::Evidence {
+            provider: call.provider,
+            is_error: true,
+            http_status: call.errors.http_status,
+            error_type: call.errors.error_type,
+            error_code: call.errors.error_code,
+            exception_type: call.errors.exception_type,
+            messages: call.errors.messages,
+            ..enrich::Evidence::default()
+        });
+        classes
+            .filter_map(|e| enrich::classify::classify(rules, &e))
+            .count()
+    });
+}
+
 /// Runs a stage over one request several times; prints and returns the median per span.
-fn time<T>(name: &str, floor: f64, mut stage: impl FnMut() -> T) -> f64 {
+fn time<T>(name: &str, floor: f64, stage: impl FnMut() -> T) -> f64 {
+    time_each(name, floor, SPANS, stage)
+}
+
+/// The same for a stage that goes over `count` calls.
+fn time_each<T>(name: &str, floor: f64, count: usize, mut stage: impl FnMut() -> T) -> f64 {
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     if wanted.is_some_and(|wanted| !name.contains(&wanted)) {
         return 0.0;
@@ -131,7 +174,7 @@ fn time<T>(name: &str, floor: f64, mut stage: impl FnMut() -> T) -> f64 {
         .map(|_| {
             let start = Instant::now();
             black_box(stage());
-            start.elapsed().as_nanos() as f64 / SPANS as f64
+            start.elapsed().as_nanos() as f64 / count as f64
         })
         .collect();
     runs.sort_by(f64::total_cmp);

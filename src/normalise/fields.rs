@@ -183,6 +183,7 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 
     /// The value of a field as a plain attribute gives it.
+    #[inline]
     pub fn plain(&self, field: Field) -> Value<'a> {
         match self.ranks.get(field as usize) {
             Some(&rank) if rank != UNSET => {
@@ -223,8 +224,13 @@ impl<'t, 'a> Fields<'t, 'a> {
 
     /// The field as text: strings with a JSON quoting taken off, numbers written out, the first
     /// element of a list.
+    #[inline]
     pub fn text(&self, field: Field) -> &'a str {
-        super::text::plain_text(self.value(field), self.arena)
+        match self.value(field) {
+            // Most fields of most spans.
+            Value::Empty => "",
+            value => super::text::plain_text(value, self.arena),
+        }
     }
 
     /// The field as a count; negative and fractional numbers are not counts.

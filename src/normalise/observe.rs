@@ -3,6 +3,8 @@
 //! An observation is not yet a row: several may show one call. `fold` decides that, trace by
 //! trace.
 
+use std::borrow::Cow;
+
 use bumpalo::Bump;
 
 use super::{
@@ -232,8 +234,10 @@ impl<'t, 'a> Observer<'t, 'a> {
 
     fn where_to(&self, call: &mut Call<'a>) {
         let fields = &self.fields;
-        let provider = vocabulary::provider(fields.text(Field::Provider));
-        call.provider = self.arena.alloc_str(&provider);
+        call.provider = match vocabulary::provider(fields.text(Field::Provider)) {
+            Cow::Borrowed(known) => known,
+            Cow::Owned(other) => self.arena.alloc_str(&other),
+        };
         call.server_address = fields.text(Field::ServerAddress);
         call.endpoint = fields.text(Field::Api);
         if let Some(endpoint) = recognise::endpoint(fields) {

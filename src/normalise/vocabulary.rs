@@ -1,5 +1,7 @@
 //! Words that every convention spells its own way: finish reasons, providers, operations, URLs.
 
+use std::borrow::Cow;
+
 use crate::call::{Finish, Operation};
 
 /// What kind of end a finish reason tells, from any spelling.
@@ -63,10 +65,10 @@ pub fn finish(reason: &str) -> Finish {
 
 /// The provider's id as the OpenTelemetry registry has it, from any spelling; unknown names are
 /// kept in lower case. Empty for names that are an instrumentation's, not a provider's.
-pub fn provider(name: &str) -> String {
-    let lower = name.trim().to_ascii_lowercase();
+pub fn provider(name: &str) -> Cow<'static, str> {
+    let name = name.trim();
     // AI SDK: `openai.chat`, `anthropic.messages`, `google.generative-ai`.
-    let known: &[(&str, &str)] = &[
+    const KNOWN: &[(&str, &str)] = &[
         ("az.ai.openai", "azure.ai.openai"),
         ("azure.ai.openai", "azure.ai.openai"),
         ("azure_openai", "azure.ai.openai"),
@@ -121,13 +123,17 @@ pub fn provider(name: &str) -> String {
         "_other",
         "litellm",
     ];
-    if NOT_PROVIDERS.contains(&lower.as_str()) {
-        return String::new();
+    if NOT_PROVIDERS.iter().any(|n| n.eq_ignore_ascii_case(name)) {
+        return Cow::Borrowed("");
     }
-    known
-        .iter()
-        .find(|(prefix, _)| lower.starts_with(prefix))
-        .map_or(lower.clone(), |(_, id)| (*id).to_owned())
+    let starts = |prefix: &str| {
+        let start = name.as_bytes().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    match KNOWN.iter().find(|(prefix, _)| starts(prefix)) {
+        Some((_, id)) => Cow::Borrowed(id),
+        None => Cow::Owned(name.to_ascii_lowercase()),
+    }
 }
 
 /// The provider that a model's name tells, for spans that name none.

@@ -62,11 +62,21 @@ pub fn role_of<'a>(json: Json<'a>, arena: &'a Bump) -> Option<Role> {
 /// Who a role word means, in any spelling.
 pub fn role_word(word: &str) -> Option<Role> {
     let word = word.rsplit(['.', '/']).next().unwrap_or(word);
-    Some(match word.to_ascii_lowercase().as_str() {
-        "system" | "developer" => Role::System,
-        "user" | "human" => Role::User,
-        "assistant" | "ai" | "model" | "chatbot" | "aimessagechunk" => Role::Assistant,
-        "tool" | "function" | "ipython" | "tool_response" => Role::Tool,
-        _ => return None,
-    })
+    // Compared without a copy in lower case: every part of every message asks.
+    const WORDS: [(Role, &[&str]); 4] = [
+        (Role::System, &["system", "developer"]),
+        (Role::User, &["user", "human"]),
+        (
+            Role::Assistant,
+            &["assistant", "ai", "model", "chatbot", "aimessagechunk"],
+        ),
+        (
+            Role::Tool,
+            &["tool", "function", "ipython", "tool_response"],
+        ),
+    ];
+    WORDS
+        .iter()
+        .find(|(_, words)| words.iter().any(|w| w.eq_ignore_ascii_case(word)))
+        .map(|(role, _)| *role)
 }
