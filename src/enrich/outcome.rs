@@ -143,10 +143,12 @@ fn writes_text(call: &Call<'_>) -> bool {
 
 /// Did a stream without finish reason end all the same?
 ///
-/// Providers send the usage with the last event (Anthropic a first count with the first one).
-/// Some conventions have no finish reason at all.
+/// Providers send the usage with the last event (Anthropic a first count with the first one,
+/// Gemini with every one, so that there it tells nothing). Some conventions have no finish reason
+/// at all.
 fn ended(call: &Call<'_>) -> bool {
     let counted = call.usage.source == TokensSource::Provider
+        && !call.provider.starts_with("gcp.")
         && call.usage.output_tokens.is_some_and(|n| n > 1)
         && call.usage.input_tokens.is_some();
     counted || NO_FINISH.contains(&call.convention)
