@@ -13,6 +13,7 @@ mod yaml;
 
 use std::{
     net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -300,12 +301,8 @@ impl Reader<'_> {
         value::duration(self.text(path)).unwrap_or_default()
     }
 
-    /// Retention is kept in whole days, at least one.
     fn days(&self, path: &str) -> u32 {
-        let seconds = self.duration(path).as_secs();
-        u32::try_from(seconds.div_ceil(86_400))
-            .unwrap_or(u32::MAX)
-            .max(1)
+        value::days(self.text(path)).unwrap_or(1)
     }
 
     fn secret_file(&mut self, path: &str) -> Option<String> {
@@ -336,7 +333,9 @@ impl Reader<'_> {
 /// `/var/lib/lapwing` for a service, the user's state directory for a person.
 fn default_data_dir(sources: &Sources<'_>) -> PathBuf {
     let service = Path::new("/var/lib/lapwing");
-    let ours = std::fs::metadata(service).is_ok_and(|m| m.is_dir() && !m.permissions().readonly());
+    // Writable by its owner, who must be us: the one case in which it was made for this program.
+    let owner = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.uid());
+    let ours = service.is_dir() && owner(service) == owner(Path::new("/proc/self"));
     let of = |name: &str| {
         sources
             .variables

@@ -167,25 +167,25 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "storage.retention.traces",
-        Duration,
+        Days,
         "30d",
         "How long otel_traces is kept",
     ),
     key(
         "storage.retention.logs",
-        Duration,
+        Days,
         "30d",
         "How long otel_logs is kept",
     ),
     key(
         "storage.retention.calls",
-        Duration,
+        Days,
         "90d",
         "How long llm_calls is kept",
     ),
     key(
         "storage.retention.content",
-        Duration,
+        Days,
         "30d",
         "How long prompts and answers in llm_calls are kept",
     ),
@@ -264,7 +264,7 @@ pub const KEYS: &[Key] = &[
     unset("alerts.routes[].receiver", Text, "Name of the receiver"),
     key(
         "telemetry.log_level",
-        Text,
+        LogFilter,
         "info",
         "trace, debug, info, warn or error, or a filter such as lapwing=debug",
     ),

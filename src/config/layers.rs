@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A value and where it came from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Setting {
     pub text: String,
     /// Elements of a list; `name=text` of a map.
@@ -22,14 +22,32 @@ pub struct Setting {
     pub kind: Kind,
 }
 
+impl std::fmt::Debug for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // URLs may hold a password or be a secret as a whole (webhooks).
+        match self.kind {
+            Kind::Secret | Kind::Url => write!(f, "(hidden) from {:?}", self.origin),
+            _ => write!(f, "{:?}{:?} from {:?}", self.text, self.items, self.origin),
+        }
+    }
+}
+
 /// All values by path; names and list positions of the user's are part of it
 /// (`alerts.receivers.oncall.webhook.url`, `alerts.routes.0.receiver`).
 pub type Settings = BTreeMap<String, Setting>;
 
 /// The prefix of our variables.
 const PREFIX: &str = "LAPWING_";
-/// Variables with the prefix that are no keys.
-const OTHER_VARIABLES: [&str; 3] = ["LAPWING_CONFIG", "LAPWING_LOG", "LAPWING_CACHE_DIR"];
+/// Variables with the prefix that are no keys: ours, the tests', and those that Kubernetes sets for
+/// a service called lapwing.
+const OTHER_VARIABLES: [&str; 6] = [
+    "LAPWING_CONFIG",
+    "LAPWING_LOG",
+    "LAPWING_CACHE_DIR",
+    "LAPWING_TEST_",
+    "LAPWING_PORT",
+    "LAPWING_SERVICE_",
+];
 
 /// The defaults of the keys that have one.
 pub fn defaults() -> Settings {
@@ -59,9 +77,10 @@ pub fn environment(
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) {
-    for (name, text) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
+    // An empty variable is as good as none.
+    for (name, text) in variables.filter(|(name, v)| name.starts_with(PREFIX) && !v.is_empty()) {
         let Some(key) = fixed().find(|key| variable(key.path) == name) else {
-            if !OTHER_VARIABLES.contains(&name.as_str()) {
+            if !OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) {
                 let names: Vec<String> = fixed().map(|key| variable(key.path)).collect();
                 let hint = nearest(&name, names.iter().map(String::as_str))
                     .map_or(String::new(), |name| format!(", did you mean {name}?"));

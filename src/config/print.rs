@@ -42,7 +42,7 @@ pub fn effective(config: &Config) -> String {
         };
         out.push_str(&format!(
             "{indent}{leaf}: {}{}\n",
-            shown(setting),
+            shown(path, setting),
             origin(&setting.origin)
         ));
         open = steps;
@@ -50,7 +50,7 @@ pub fn effective(config: &Config) -> String {
     out
 }
 
-fn shown(setting: &Setting) -> String {
+fn shown(path: &str, setting: &Setting) -> String {
     let quoted = |text: &str| {
         serde_json::to_string(text)
             .unwrap_or_default()
@@ -69,6 +69,8 @@ fn shown(setting: &Setting) -> String {
                 .collect();
             format!("{{{}}}", pairs.join(", "))
         }
+        // Whoever has a webhook's path can post to it.
+        Kind::Url if path.ends_with(".webhook.url") => quoted(&host_only(&setting.text)),
         Kind::Url => quoted(&without_userinfo(&setting.text)),
         Kind::Text | Kind::Path | Kind::SecretFile | Kind::Address => quoted(&setting.text),
         _ => setting.text.clone(),
@@ -83,6 +85,18 @@ fn without_userinfo(url: &str) -> String {
     {
         Some((scheme, (_, host))) => format!("{scheme}://(secret)@{host}"),
         None => url.to_owned(),
+    }
+}
+
+/// `https://hooks.example/(secret)`.
+fn host_only(url: &str) -> String {
+    let url = without_userinfo(url);
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.split('/').next().unwrap_or(rest);
+            format!("{scheme}://{host}/(secret)")
+        }
+        None => "(secret)".to_owned(),
     }
 }
 

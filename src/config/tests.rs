@@ -35,6 +35,21 @@ fn without_a_file_everything_listens_on_localhost() {
 }
 
 #[test]
+fn the_reference_and_the_sample_say_what_the_program_does() {
+    let reference = include_str!("../../docs/configuration.md");
+    assert!(
+        reference.ends_with(&keys::reference()),
+        "run `lapwing print-config --reference`"
+    );
+    let sample = include_str!("../../deploy/lapwing.yaml");
+    let (config, warnings) = load(sample, &[]).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(warnings, Vec::<String>::new());
+    for (path, default) in layers::defaults() {
+        assert_eq!(config.settings[&path].text, default.text, "{path}");
+    }
+}
+
+#[test]
 fn every_default_is_valid() {
     for key in keys::KEYS {
         if let Some(default) = key.default.filter(|d| !d.is_empty()) {
@@ -132,6 +147,36 @@ fn a_server_needs_an_address_and_a_secret_file_must_be_there() {
 }
 
 #[test]
+fn values_that_would_mean_something_else_are_refused() {
+    for (text, want) in [
+        ("telemetry: {log_level: inof}", "did you mean `info`?"),
+        ("storage: {retention: {calls: 36h}}", "write whole days"),
+        (
+            "storage: {clickhouse: {url: 'ann:hunter2@ch'}}",
+            "is no URL",
+        ),
+    ] {
+        let report = load(text, &[]).unwrap_err().to_string();
+        assert!(
+            report.contains(want) && !report.contains("hunter2"),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn secrets_are_in_no_debug_text() {
+    let text =
+        "storage: {mode: server, clickhouse: {url: 'https://ann:hunter2@ch:1', password: hunter3}}";
+    let (config, _) = load(text, &[]).unwrap();
+    assert!(
+        !format!("{:?}", config.settings).contains("hunter"),
+        "{:?}",
+        config.settings
+    );
+}
+
+#[test]
 fn what_is_printed_is_a_valid_file_without_secrets() {
     let text = "\
 data_dir: /srv/lapwing
@@ -142,7 +187,10 @@ alerts:
 ";
     let (config, _) = load(text, &[("LAPWING_ADMIN_LISTEN", ":4600")]).unwrap();
     let printed = print::effective(&config);
-    assert!(!printed.contains("hunter"), "{printed}");
+    assert!(
+        !printed.contains("hunter") && !printed.contains("/x"),
+        "{printed}"
+    );
     assert!(printed.contains("# $LAPWING_ADMIN_LISTEN"), "{printed}");
     let (again, _) = load(&printed, &[]).unwrap_or_else(|report| panic!("{report}\n{printed}"));
     assert_eq!(again.admin_listen, config.admin_listen);

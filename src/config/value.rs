@@ -19,6 +19,10 @@ pub enum Kind {
     Address,
     Size,
     Duration,
+    /// A duration of whole days.
+    Days,
+    /// A level, or a filter by module.
+    LogFilter,
     Count,
     Boolean,
     OneOf(&'static [&'static str]),
@@ -36,6 +40,8 @@ impl Kind {
         match self {
             Kind::OneOf(words) => words.join(" \\| "),
             Kind::SecretFile => "path".to_owned(),
+            Kind::Days => "whole days".to_owned(),
+            Kind::LogFilter => "level or filter".to_owned(),
             Kind::Texts => "list".to_owned(),
             Kind::TextMap => "map".to_owned(),
             other => format!("{other:?}").to_lowercase(),
@@ -60,6 +66,8 @@ impl Kind {
             Kind::Address => address(text).map(|_| ()),
             Kind::Size => size(text).map(|_| ()),
             Kind::Duration => duration(text).map(|_| ()),
+            Kind::Days => days(text).map(|_| ()),
+            Kind::LogFilter => log_filter(text),
             Kind::Count => count(text).map(|_| ()),
             Kind::Boolean => boolean(text).map(|_| ()),
             Kind::OneOf(words) => one_of(text, words),
@@ -85,7 +93,8 @@ fn url(text: &str) -> Result<(), String> {
         .or(text.strip_prefix("https://"));
     match host {
         Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':']) => Ok(()),
-        _ => Err(format!("is {text:?}: write it as https://host:port")),
+        // The text is not repeated: a URL may hold a password.
+        _ => Err("is no URL: write it as https://host:port".to_owned()),
     }
 }
 
@@ -156,6 +165,24 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     } else {
         Ok(Duration::from_millis(total_ms))
     }
+}
+
+/// `30d`, `72h`: data is dropped by the day.
+pub fn days(text: &str) -> Result<u32, String> {
+    const DAY_S: u64 = 86_400;
+    let seconds = duration(text)?.as_secs();
+    let days = u32::try_from(seconds / DAY_S).ok().filter(|days| *days > 0);
+    days.filter(|_| seconds % DAY_S == 0)
+        .ok_or_else(|| format!("is {text:?}: write whole days, such as 30d or 72h"))
+}
+
+fn log_filter(text: &str) -> Result<(), String> {
+    const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
+    for directive in text.split(',') {
+        let level = directive.rsplit('=').next().unwrap_or(directive).trim();
+        one_of(&level.to_ascii_lowercase(), LEVELS)?;
+    }
+    Ok(())
 }
 
 /// A number of things, at least one.
