@@ -9,8 +9,10 @@ use std::sync::LazyLock;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// Words that are looked at.
-const WORDS_MAX: usize = 60;
+/// Words that are looked at: two or three sentences.
+const WORDS_MAX: usize = 32;
+/// No stop word has more bytes.
+const WORD_BYTES_MAX: usize = 20;
 /// Stop words that must be found, of one language.
 const HITS_MIN: usize = 2;
 /// Letters of one script among the letters looked at, in percent, for the script to decide.
@@ -224,23 +226,32 @@ fn script(text: &str) -> Option<&'static str> {
 
 fn by_stop_words(text: &str) -> &'static str {
     let mut hits = [0usize; STOP_WORDS.len()];
-    let words = text
-        .split(|c: char| !c.is_alphabetic())
-        .filter(|word| !word.is_empty());
-    let mut lower = String::with_capacity(16);
-    for word in words.take(WORDS_MAX) {
-        // No stop word is longer; most words of a text are not looked up.
-        if word.len() > 12 {
-            continue;
-        }
-        lower.clear();
-        lower.extend(word.chars().flat_map(char::to_lowercase));
-        let mut languages = LANGUAGES_OF.get(lower.as_str()).copied().unwrap_or(0);
+    let mut count = |word: &str| {
+        let mut languages = LANGUAGES_OF.get(word).copied().unwrap_or(0);
         while languages != 0 {
             if let Some(hit) = hits.get_mut(languages.trailing_zeros() as usize) {
                 *hit += 1;
             }
             languages &= languages - 1;
+        }
+    };
+    if text.is_ascii() {
+        // Most texts: three times faster without Unicode's tables.
+        let words = text.split(|c: char| !c.is_ascii_alphabetic());
+        for word in words.filter(|word| !word.is_empty()).take(WORDS_MAX) {
+            let mut lower = [0u8; WORD_BYTES_MAX];
+            if let Some(lower) = lower.get_mut(..word.len()) {
+                lower.copy_from_slice(word.as_bytes());
+                lower.make_ascii_lowercase();
+                count(std::str::from_utf8(lower).unwrap_or(""));
+            }
+        }
+    } else {
+        let words = text.split(|c: char| !c.is_alphabetic());
+        for word in words.filter(|word| !word.is_empty()).take(WORDS_MAX) {
+            if word.len() <= WORD_BYTES_MAX {
+                count(&word.to_lowercase());
+            }
         }
     }
     let (best, most) = hits

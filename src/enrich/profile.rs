@@ -5,7 +5,7 @@ use crate::call::{Call, Content, PartKind, Profile, Role};
 use twox_hash::XxHash3_64;
 
 /// The language is told from the beginning of the last user message.
-const LANGUAGE_BYTES_MAX: usize = 400;
+const LANGUAGE_BYTES_MAX: usize = 240;
 /// A shorter text is not told apart.
 const LANGUAGE_BYTES_MIN: usize = 20;
 
