@@ -180,13 +180,18 @@ async fn apply_schema(config: Config, action: SchemaAction) -> anyhow::Result<()
 
 /// The configuration of this process, and its warnings.
 fn load(file: Option<&Path>) -> Result<(Config, Vec<String>), Failure> {
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Config::load(&Sources {
         file,
-        variables: variables.collect(),
+        variables: variables(),
     })
     .map_err(Failure::Config)
+}
+
+/// The environment; what is not UTF-8 can be none of our settings.
+fn variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {

@@ -321,12 +321,27 @@ impl Reader<'_> {
     }
 
     fn tokens(&mut self, path: &str) -> Vec<Secret> {
-        let text = self.secret_file(path).unwrap_or_default();
-        let lines = text.lines().map(str::trim);
-        lines
+        let Some(text) = self.secret_file(path) else {
+            return Vec::new();
+        };
+        let tokens: Vec<Secret> = text
+            .lines()
+            .map(str::trim)
             .filter(|l| !l.is_empty() && !l.starts_with('#'))
             .map(|l| Secret(l.to_owned()))
-            .collect()
+            .collect();
+        // No token at all would mean that nobody is asked for one.
+        if tokens.is_empty() {
+            self.problems.push(Problem {
+                origin: self
+                    .setting(path)
+                    .map_or(Origin::Default, |s| s.origin.clone()),
+                key: path.to_owned(),
+                text: "has no token: write one a line, or leave the key out to let everybody send"
+                    .to_owned(),
+            });
+        }
+        tokens
     }
 }
 

@@ -335,7 +335,7 @@ fn reload_on_hangup(
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            let variables = std::env::vars().collect();
+            let variables = super::variables();
             let loaded = Config::load(&Sources {
                 file: file.as_deref(),
                 variables,

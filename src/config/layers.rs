@@ -172,20 +172,21 @@ impl Walk<'_> {
             (Value::Null, _) => return,
             (Value::Text(text), Kind::Texts) => (text.clone(), vec![text.clone()]),
             (Value::List(list), Kind::Texts) => {
-                let texts = list.iter().filter_map(|item| match &item.value {
-                    Value::Text(text) => Some(text.clone()),
-                    _ => None,
-                });
-                (String::new(), texts.collect())
+                let Some(items) = list.iter().map(plain).collect() else {
+                    return self.wrong(node.at, path, "must be a list of plain texts");
+                };
+                (String::new(), items)
             }
             (Value::Map(entries), Kind::TextMap) => {
-                let pairs = entries
-                    .iter()
-                    .filter_map(|(name, value)| match &value.value {
-                        Value::Text(text) => Some(format!("{}={text}", name.text)),
-                        _ => None,
-                    });
-                (String::new(), pairs.collect())
+                let pair = |(name, value): &(_, Node)| {
+                    let name: &super::yaml::Name = name;
+                    Some(format!("{}={}", name.text, plain(value)?))
+                };
+                // A pair left out would make a route match more than was written.
+                let Some(items) = entries.iter().map(pair).collect() else {
+                    return self.wrong(node.at, path, "must have one plain text for each name");
+                };
+                (String::new(), items)
             }
             (_, Kind::TextMap) => {
                 return self.wrong(node.at, path, "must be a map, such as {severity: page}");
@@ -221,6 +222,13 @@ impl Walk<'_> {
 
     fn reported(&self, at: At) -> bool {
         self.problems.iter().any(|p| p.origin == Origin::File(at))
+    }
+}
+
+fn plain(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
     }
 }
 

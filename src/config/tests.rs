@@ -165,6 +165,24 @@ fn values_that_would_mean_something_else_are_refused() {
 }
 
 #[test]
+fn nothing_that_restricts_is_dropped_silently() {
+    let tokens = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "receivers: {{otlp: {{auth: {{bearer_tokens_file: '{}'}}}}}}",
+        tokens.path().display()
+    );
+    let report = load(&text, &[]).unwrap_err().to_string();
+    assert!(report.contains("has no token"), "{report}");
+    let text = "\
+alerts:
+  receivers: {oncall: {webhook: {url: 'https://hooks.example/x'}}}
+  routes: [{match: {severity: [page, ticket]}, receiver: oncall}]
+";
+    let report = load(text, &[]).unwrap_err().to_string();
+    assert!(report.contains("one plain text for each name"), "{report}");
+}
+
+#[test]
 fn secrets_are_in_no_debug_text() {
     let text =
         "storage: {mode: server, clickhouse: {url: 'https://ann:hunter2@ch:1', password: hunter3}}";
