@@ -9,6 +9,7 @@ pub mod proto;
 pub mod receive;
 
 pub mod decode;
+pub mod detect;
 
 pub mod normalise;
 

@@ -1,0 +1,94 @@
+//! What the detector is told: the outcome of one model call, or of one evaluation.
+//!
+//! A fact holds names and numbers, never prompts or answers; the only text is the error message,
+//! which is redacted before it comes here. It borrows from the call or the journal record it was
+//! made of and can be written to the journal (`serde`).
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Fact<'a> {
+    #[serde(borrow)]
+    Call(CallFact<'a>),
+    Eval(EvalFact<'a>),
+}
+
+/// One attempt of a model call. Empty strings and `None` mean "not known".
+///
+/// Times are nanoseconds since the Unix epoch, durations are nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallFact<'a> {
+    /// End of the call: the event time that the detector runs on.
+    pub end_ns: u64,
+    pub duration_ns: u64,
+    pub ttft_ns: Option<u64>,
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub request_id: &'a str,
+
+    // Whose call: the dimensions of a scope.
+    pub tenant: &'a str,
+    pub service: &'a str,
+    pub environment: &'a str,
+    pub region: &'a str,
+    pub feature: &'a str,
+    pub provider: &'a str,
+    pub request_model: &'a str,
+
+    // What may have changed.
+    pub service_version: &'a str,
+    pub response_model: &'a str,
+    pub system_fingerprint: &'a str,
+    /// Hash of the system prompt; 0 = not known.
+    pub system_prompt_hash: u64,
+    pub price_id: &'a str,
+
+    // How it ended.
+    /// Text form of [`crate::call::FailureClass`]; empty = good.
+    pub failure_class: &'a str,
+    /// 0 = no response.
+    pub http_status: u16,
+    pub error_code: &'a str,
+    /// Redacted, at most some hundred bytes.
+    pub error_message: &'a str,
+    pub retry_after_ms: Option<u64>,
+    pub streaming: bool,
+    /// 1 for the first attempt.
+    pub attempt: u16,
+    /// Tool that the call is about, when a tool failed.
+    pub tool: &'a str,
+
+    // How much.
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+    /// Nano-dollars.
+    pub cost_nano_usd: Option<u64>,
+    pub input_chars: Option<u64>,
+    pub user_chars: Option<u64>,
+    pub output_chars: Option<u64>,
+    /// Remaining requests and tokens as the provider's headers told them.
+    pub remaining_requests: Option<u64>,
+    pub remaining_tokens: Option<u64>,
+    /// 1 when all calls are sent; 10 when the sender keeps one in ten.
+    pub weight: f64,
+    /// The call was told before and this is its corrected form (late evidence).
+    pub corrected: bool,
+}
+
+/// The result of one case of an evaluation run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EvalFact<'a> {
+    pub end_ns: u64,
+    pub service: &'a str,
+    pub environment: &'a str,
+    pub feature: &'a str,
+    pub provider: &'a str,
+    pub request_model: &'a str,
+    /// Name of the evaluation or suite.
+    pub suite: &'a str,
+    /// Which run of it; empty when not told.
+    pub run_id: &'a str,
+    pub passed: Option<bool>,
+    pub score: Option<f64>,
+}
