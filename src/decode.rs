@@ -11,6 +11,7 @@
 
 pub mod json;
 mod proto;
+mod times;
 mod view;
 mod wire;
 

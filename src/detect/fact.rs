@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a fact is read in place, one at a time"
+)]
 pub enum Fact<'a> {
     #[serde(borrow)]
     Call(CallFact<'a>),

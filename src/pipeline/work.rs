@@ -103,10 +103,11 @@ impl<D: Durable> Pipeline<D> {
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
         let knowledge = self.knowledge.borrow().clone();
         let table = &*knowledge.attributes;
-        let request = decode::traces(body, arena).map_err(invalid)?;
+        let mut request = decode::traces(body, arena).map_err(invalid)?;
         self.stats
             .spans
             .fetch_add(request.spans.len() as u64, Ordering::Relaxed);
+        request.reject_times();
         let receipt = self.receipt(&request.rejected);
         if request.spans.is_empty() {
             return Ok((receipt, None));
@@ -129,10 +130,11 @@ impl<D: Durable> Pipeline<D> {
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
         let knowledge = self.knowledge.borrow().clone();
         let table = &*knowledge.attributes;
-        let request = decode::logs(body, arena).map_err(invalid)?;
+        let mut request = decode::logs(body, arena).map_err(invalid)?;
         self.stats
             .log_records
             .fetch_add(request.records.len() as u64, Ordering::Relaxed);
+        request.reject_times(now_ns);
         let receipt = self.receipt(&request.rejected);
         if request.records.is_empty() {
             return Ok((receipt, None));

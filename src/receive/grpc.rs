@@ -1,33 +1,35 @@
-//! OTLP over gRPC: framing and compression by tonic, the message itself passed through as bytes.
+//! OTLP over gRPC: one message in, one out, passed on as bytes.
+//!
+//! HTTP/2 is hyper's, codes and details are tonic's; the frame around the message is read here, so
+//! that what a message inflates to is limited and admitted the same way on both transports.
 //!
 //! Every failure leaves here with a code whose retry meaning the OTLP specification defines.
 //! Methods we do not know, OTel Arrow among them, are UNIMPLEMENTED, so that clients fall back.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::{Buf, BufMut, Bytes};
-use http::Request;
-use http_body_util::BodyExt;
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Code, Status,
-    body::Body,
-    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    server::{Grpc, UnaryService},
-};
+use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
 use super::{
-    Encoding, GrpcOptions, Ingest, Payload, Reason, ReceiveError, Refusal, Signal, Transport,
+    Encoding, GrpcOptions, Ingest, Payload, Reason, ReceiveError, Refusal, ServeOptions, Signal,
+    Transport,
     answer::{self, Detail},
     body::{BodyError, Guarded},
     connections::{self, Versions},
-    limits::Permit,
+    inflate::{Compression, inflate},
 };
 
 /// Flag and length before each message.
 const FRAME_HEADER_BYTES: usize = 5;
+const GRPC_ENCODING: &str = "grpc-encoding";
+const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+const ACCEPTED_ENCODINGS: &str = "gzip,zstd,deflate,identity";
 const PREFIX: &str = "/opentelemetry.proto.collector.";
 
 /// Serves OTLP/gRPC on `listener` until `shutdown`.
@@ -73,55 +75,125 @@ async fn export<I: Ingest>(
         let status = Status::unimplemented("this method is not served; send OTLP");
         return refuse(None, Reason::Unsupported, status);
     };
+    match read_and_ingest(request, signal, serve, &*ingest).await {
+        Ok(answer) => answer,
+        Err((reason, status)) => refuse(Some(signal), reason, status),
+    }
+}
+
+async fn read_and_ingest<I: Ingest>(
+    request: Request<Incoming>,
+    signal: Signal,
+    serve: &ServeOptions,
+    ingest: &I,
+) -> Result<http::Response<Body>, (Reason, Status)> {
+    let problem = |error: BodyError| (reason(&error), body_status(&error, serve.retry_after));
     let permit = serve.admission.permit();
     let (parts, body) = request.into_parts();
     let wire_max = serve.message_bytes_max.saturating_add(FRAME_HEADER_BYTES);
-    let retry = serve.retry_after;
-    let body = match Guarded::new(body, Arc::clone(&permit), wire_max, serve.body_timeout) {
-        Ok(body) => body.map_err(move |error| body_status(&error, retry)),
-        Err(error) => return refuse(Some(signal), reason(&error), body_status(&error, retry)),
+    let body =
+        Guarded::new(body, Arc::clone(&permit), wire_max, serve.body_timeout).map_err(problem)?;
+    let frame = body.collect().await.map_err(problem)?.to_bytes();
+    let (compressed, message) =
+        unframe(frame).map_err(|message| (Reason::Invalid, invalid(message)))?;
+    let body = match compressed {
+        true => {
+            let compression =
+                compression(&parts.headers).map_err(|status| (Reason::Unsupported, status))?;
+            inflate(
+                compression,
+                message,
+                serve.message_bytes_max,
+                permit.clone(),
+            )
+            .await
+            .map_err(problem)?
+        }
+        false => message,
     };
-    let service = Export {
-        options: Arc::clone(options),
-        ingest,
+    let bytes = body.len();
+    let payload = Payload {
         signal,
-        permit,
+        encoding: Encoding::Protobuf,
+        body,
     };
-    let response = Grpc::new(PassThrough)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .max_decoding_message_size(serve.message_bytes_max)
-        .unary(service, Request::from_parts(parts, body))
-        .await;
-    settle(response, options, signal)
+    match ingest.ingest(payload).await {
+        Ok(receipt) => {
+            serve.stats.accept(Transport::Grpc, signal, bytes);
+            Ok(success(&answer::success(
+                signal,
+                Encoding::Protobuf,
+                &receipt,
+            )))
+        }
+        Err(Refusal::Invalid { message }) => Err((Reason::Invalid, invalid(&message))),
+        Err(Refusal::Busy {
+            message,
+            retry_after,
+        }) => Err((Reason::Busy, busy(&message, retry_after))),
+    }
 }
 
-/// Gives tonic's own failures the codes that OTLP asks for, and counts what failed while reading.
-fn settle(
-    response: http::Response<Body>,
-    options: &GrpcOptions,
-    signal: Signal,
-) -> http::Response<Body> {
-    let Some(status) = Status::from_header_map(response.headers()) else {
-        return response;
+/// The one message of a unary call, and whether it is compressed.
+fn unframe(mut frame: Bytes) -> Result<(bool, Bytes), &'static str> {
+    let Some((flag, length)) = frame.first_chunk::<FRAME_HEADER_BYTES>().map(|header| {
+        let [flag, length @ ..] = *header;
+        (flag, u32::from_be_bytes(length))
+    }) else {
+        return Err("the call ended before its message");
     };
-    let reason = match status.code() {
-        // tonic's word for an oversize message, but clients retry OUT_OF_RANGE.
-        Code::OutOfRange | Code::ResourceExhausted => Reason::TooLarge,
-        Code::Unavailable => Reason::Busy,
-        Code::DeadlineExceeded => Reason::Slow,
-        Code::Unimplemented => Reason::Unsupported,
-        _ => Reason::Invalid,
+    let compressed = match flag {
+        0 => false,
+        1 => true,
+        _ => return Err("the message's compression flag is neither 0 nor 1"),
     };
-    options
-        .serve
-        .stats
-        .refuse(Transport::Grpc, Some(signal), reason);
-    match status.code() {
-        Code::OutOfRange => Status::resource_exhausted(status.message()).into_http(),
-        Code::Internal => invalid(status.message()).into_http(),
-        _ => response,
+    frame.advance(FRAME_HEADER_BYTES);
+    match usize::try_from(length) {
+        Ok(length) if length == frame.len() => Ok((compressed, frame)),
+        Ok(length) if length > frame.len() => Err("the call ended inside its message"),
+        _ => Err("a unary call has one message; more bytes follow"),
     }
+}
+
+/// How a message marked as compressed is compressed.
+fn compression(headers: &HeaderMap) -> Result<Compression, Status> {
+    let named = headers.get(GRPC_ENCODING).map(HeaderValue::to_str);
+    let parsed = named.and_then(Result::ok).map(Compression::parse);
+    match parsed {
+        Some(Ok(Some(compression))) => Ok(compression),
+        Some(Ok(None)) | None => Err(invalid(
+            "the message is compressed, but grpc-encoding does not say how",
+        )),
+        Some(Err(())) => {
+            let mut status = Status::unimplemented(
+                "this grpc-encoding is not supported; use gzip, zstd, deflate or identity",
+            );
+            let accepted = MetadataValue::from_static(ACCEPTED_ENCODINGS);
+            status.metadata_mut().insert(GRPC_ACCEPT_ENCODING, accepted);
+            Err(status)
+        }
+    }
+}
+
+/// One message and the trailers of a call that went well.
+fn success(message: &[u8]) -> http::Response<Body> {
+    let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + message.len());
+    frame.push(0);
+    frame.extend_from_slice(
+        &u32::try_from(message.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes(),
+    );
+    frame.extend_from_slice(message);
+    let mut trailers = HeaderMap::new();
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = Full::new(Bytes::from(frame)).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let mut response = http::Response::new(Body::new(body));
+    let grpc = HeaderValue::from_static("application/grpc");
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, grpc);
+    response
 }
 
 fn reason(error: &BodyError) -> Reason {
@@ -155,83 +227,4 @@ fn detailed(code: Code, message: &str, detail: Detail) -> Status {
     let message = answer::shorten(message);
     let details = answer::status(Encoding::Protobuf, code as i32, message, detail);
     Status::with_details(code, message, details)
-}
-
-struct Export<I> {
-    options: Arc<GrpcOptions>,
-    ingest: Arc<I>,
-    signal: Signal,
-    permit: Arc<Permit>,
-}
-
-impl<I: Ingest> UnaryService<Bytes> for Export<I> {
-    type Response = Bytes;
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Bytes>, Status>> + Send>>;
-
-    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let (options, ingest) = (Arc::clone(&self.options), Arc::clone(&self.ingest));
-        let (signal, permit) = (self.signal, Arc::clone(&self.permit));
-        Box::pin(async move {
-            let body = request.into_inner();
-            let bytes = body.len();
-            permit
-                .grow_to(bytes)
-                .map_err(|full| body_status(&full.into(), options.serve.retry_after))?;
-            let payload = Payload {
-                signal,
-                encoding: Encoding::Protobuf,
-                body,
-            };
-            match ingest.ingest(payload).await {
-                Ok(receipt) => {
-                    options.serve.stats.accept(Transport::Grpc, signal, bytes);
-                    let answer = answer::success(signal, Encoding::Protobuf, &receipt);
-                    Ok(tonic::Response::new(answer))
-                }
-                Err(Refusal::Invalid { message }) => Err(invalid(&message)),
-                Err(Refusal::Busy {
-                    message,
-                    retry_after,
-                }) => Err(busy(&message, retry_after)),
-            }
-        })
-    }
-}
-
-/// Messages as the bytes they are.
-#[derive(Debug, Clone, Copy)]
-struct PassThrough;
-
-impl Codec for PassThrough {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for PassThrough {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for PassThrough {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }

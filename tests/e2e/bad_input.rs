@@ -151,37 +151,40 @@ fn wrong_type_wrong_path_and_nothing_at_all() {
 
 #[test]
 fn a_bomb_is_refused_and_memory_stays_flat() {
-    let lapwing = lapwing();
-    let before = lapwing.rss_bytes();
+    // Its own, because its peak is looked at.
+    let lapwing = Lapwing::start();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     std::io::copy(&mut std::io::repeat(0).take(BOMB_BYTES), &mut gzip).expect("zeros");
     let bomb = gzip.finish().expect("gzip");
-    let wire_bytes = bomb.len();
-    for _ in 0..5 {
+    let explode = || {
         let answer = post(lapwing.http, "/v1/traces", &[PROTOBUF, GZIP], &bomb);
         assert_eq!(answer.status, 413, "{}", answer.text());
-        assert!(
-            answer.text().contains("smaller batches"),
-            "{}",
-            answer.text()
-        );
-    }
-    let status = grpc(
-        lapwing.grpc,
-        "trace",
-        Some(CompressionEncoding::Gzip),
-        vec![0; BOMB_BYTES as usize],
-    )
-    .expect_err("refused");
-    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    let after = lapwing.rss_bytes();
+        assert!(answer.text().contains("smaller batches"), "{answer:?}");
+        let gzip = Some(CompressionEncoding::Gzip);
+        let status = grpc(lapwing.grpc, "trace", gzip, vec![0; BOMB_BYTES as usize]);
+        let status = status.expect_err("refused");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    };
+    let before = lapwing.rss_bytes();
+    explode();
+    let after_two = lapwing.peak_rss_bytes();
+    (0..15).for_each(|_| explode());
+    let peak = lapwing.peak_rss_bytes();
     let _ = writeln!(
         std::io::stderr(),
-        "6 bombs of {wire_bytes} bytes: {} MiB resident before, {} MiB after",
+        "bombs of {} bytes: {} MiB resident before, {} MiB at most with two, {} MiB with 32",
+        bomb.len(),
         before / MIB,
-        after / MIB
+        after_two / MIB,
+        peak / MIB
     );
-    assert!(after < before + GROWTH_MAX_BYTES, "{before} -> {after}");
+    // The first touch code that was not in memory yet, and each thread keeps small buffers of its own:
+    // together a fraction of one bomb, however many come.
+    assert!(
+        after_two < before + BOMB_BYTES / 4,
+        "{before} -> {after_two}"
+    );
+    assert!(peak < after_two + BOMB_BYTES / 5, "{after_two} -> {peak}");
     let answer = post(
         lapwing.http,
         "/v1/traces",
@@ -254,68 +257,48 @@ fn a_value_that_nests_too_deep_costs_its_span_and_no_other() {
 fn ids_of_zero_are_rejected_alone() {
     let lapwing = lapwing();
     let zeros = [
-        (good("no trace").trace(0), "beside no trace"),
-        (good("no id").id(0), "beside no id"),
+        (
+            good("no trace").trace(0),
+            "beside no trace",
+            "trace id is all zero",
+        ),
+        (good("no id").id(0), "beside no id", "span id is all zero"),
     ];
-    for (zero, beside) in zeros {
+    for (zero, beside, reason) in zeros {
         let body = traces(&[good(beside).trace(9), zero]);
-        assert_one_rejected(&lapwing, &body, "id", beside);
+        assert_one_rejected(&lapwing, &body, reason, beside);
     }
     let none = "SELECT count() FROM otel_traces WHERE SpanName IN ('no trace', 'no id')";
     assert_eq!(lapwing.value(none).as_deref(), Ok("0"));
 }
 
-/// Times far off are accepted: a broken clock is no reason to refuse what happened, and in the
-/// block with the others they do no harm to these. What becomes of them in the store: 0 and 1970
-/// are past every retention, so ClickHouse drops those rows within moments
-/// 2200 stays with its time; ClickHouse computes the retention with
-/// 32-bit seconds, by which 2200 is in 2063. By the same arithmetic the end of time, which is
-/// stored as 2262, is in 1990 and dropped.
+/// A broken clock or another unit: the store would take such a row and drop it for its age, so the
+/// sender is told.
 #[test]
-fn times_of_1970_and_2200_do_not_harm_their_neighbours() {
+fn times_of_1970_and_2200_are_rejected_alone() {
     let lapwing = lapwing();
     const YEAR_2200_NS: u64 = 7_258_118_400_000_000_000;
-    let call = |name: &str| {
-        good(name)
-            .attr("gen_ai.operation.name", "chat")
-            .attr("gen_ai.request.model", "gpt-4o")
-    };
-    let body = traces(&[
-        call("of now").trace(10),
-        call("of 0").trace(11).at_ns(0),
-        call("of 1970").trace(12).at_ns(86_400_000_000_000),
-        call("of 2200").trace(13).at_ns(YEAR_2200_NS),
-        call("of the end of time").trace(14).at_ns(u64::MAX),
-        call("of now, too").trace(15),
-    ]);
-    let answer = post(lapwing.http, "/v1/traces", &[PROTOBUF], &body);
-    assert_eq!((answer.status, answer.text().as_str()), (200, ""));
-    let over_grpc = grpc(lapwing.grpc, "trace", None, body).expect("taken");
-    assert_eq!(over_grpc, b"");
-    let both = "SELECT count() FROM otel_traces WHERE SpanName IN ('of now', 'of now, too')";
-    assert_eq!(lapwing.value(both).as_deref(), Ok("4"));
-    let calls = "SELECT count() FROM llm_calls WHERE span_name IN ('of now', 'of now, too')";
-    assert_eq!(
-        lapwing.value(calls).as_deref(),
-        Ok("2"),
-        "a resend is no second call"
-    );
-    for table in ["otel_traces", "llm_calls"] {
-        let (name, time) = match table {
-            "otel_traces" => ("SpanName", "Timestamp"),
-            _ => ("span_name", "timestamp"),
-        };
-        let sql =
-            format!("SELECT {name}, {time} FROM {table} WHERE {name} LIKE 'of %' ORDER BY 2, 1");
-        let rows = lapwing
-            .try_query(&format!("{sql} FORMAT TSV"))
-            .expect("rows");
-        let _ = writeln!(std::io::stderr(), "{table}:\n{rows}");
-        assert!(
-            rows.contains("of 2200\t2200-01-01 00:00:00.000000000"),
-            "{rows}"
-        );
+    let cases = [
+        ("of 0", 0, "check the clock and the unit"),
+        (
+            "of 1970",
+            86_400_000_000_000,
+            "check the clock and the unit",
+        ),
+        ("of 2200", YEAR_2200_NS, "check the clock and the unit"),
+        (
+            "of the end of time",
+            u64::MAX,
+            "check the clock and the unit",
+        ),
+    ];
+    for (name, ns, reason) in cases {
+        let beside = format!("beside {name}");
+        let body = traces(&[good(name).trace(12).at_ns(ns), good(&beside).trace(13)]);
+        assert_one_rejected(&lapwing, &body, reason, &beside);
     }
+    let none = "SELECT count() FROM otel_traces WHERE SpanName LIKE 'of %'";
+    assert_eq!(lapwing.value(none).as_deref(), Ok("0"));
 }
 
 #[test]

@@ -123,11 +123,20 @@ impl Lapwing {
 
     /// Bytes of memory that the collector itself (not its engine) has resident.
     pub fn rss_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that was resident so far.
+    pub fn peak_rss_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, line: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(path).expect("the state of the process");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|l| l.strip_prefix(line));
         let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
-        kib.expect("VmRSS") * 1024
+        kib.expect("a size in kB") * 1024
     }
 
     /// A file in the directory of the configuration, which goes away with it.
