@@ -11,8 +11,8 @@
 
 use super::frame::Sink;
 
-/// Bytes that a buffer keeps for the next block; what one large request needed beyond is given back.
-const KEEP_BYTES_MAX: usize = 4 << 20;
+/// Bytes that a buffer keeps for the next block, however small this one was.
+const KEEP_BYTES_MAX: usize = 64 << 10;
 
 /// A column of a block, whatever its kind.
 pub(super) trait Column {
@@ -24,9 +24,15 @@ pub(super) trait Column {
     fn clear(&mut self);
 }
 
+/// Forgets the rows and keeps the room that blocks like this one need: growing again from small for
+/// every block would touch fresh memory all the time. Room of one large block is given back by the
+/// small ones after it.
 fn empty(buffer: &mut Vec<u8>) {
+    let used = buffer.len();
     buffer.clear();
-    buffer.shrink_to(KEEP_BYTES_MAX);
+    if buffer.capacity() > KEEP_BYTES_MAX && buffer.capacity() / 4 > used {
+        buffer.shrink_to(KEEP_BYTES_MAX.max(used.saturating_mul(2)));
+    }
 }
 
 /// `String`: a varint length and the bytes, for each row.

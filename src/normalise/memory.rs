@@ -273,8 +273,13 @@ impl Memory {
             return;
         };
         let before = group.bytes();
+        if !known {
+            let whole = news.positions.iter().copied();
+            let whole = whole.filter(|at| news.is_observed(*at));
+            group.evidence.expect_spans(news.request, whole);
+        }
         for at in news.positions {
-            let observed = news.observed.spans.get(*at).is_some_and(Option::is_some);
+            let observed = news.is_observed(*at);
             group.evidence.add_span(news.request, *at, observed);
         }
         if !nothing_new {

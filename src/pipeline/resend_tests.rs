@@ -72,7 +72,7 @@ fn start() -> (Arc<Gate>, Arc<Pipeline<Gate>>) {
 fn send(pipeline: &Arc<Pipeline<Gate>>) -> JoinHandle<Result<Receipt, Refusal>> {
     let body = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{
         "traceId":"01010101010101010101010101010101","spanId":"0202020202020202","name":"chat",
-        "startTimeUnixNano":"1","endTimeUnixNano":"2",
+        "startTimeUnixNano":"1795000000000000001","endTimeUnixNano":"1795000000000000002",
         "attributes":[{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}}]}]}]}]}"#;
     let payload = Payload {
         signal: Signal::Traces,

@@ -16,6 +16,8 @@ use crate::{
 
 /// Ordinary spans whose parent is remembered, of one group.
 const LINKS_MAX: usize = 4096;
+/// Tags and lengths around one record, at most.
+const HEADS_BYTES_MAX: usize = 32;
 /// Spans of one group that are recognised when they are sent again.
 const SPAN_IDS_MAX: usize = 1 << 16;
 
@@ -82,6 +84,18 @@ impl Evidence {
         self.links = Vec::new();
         self.linked = HashSet::default();
         self.log_ids = HashSet::default();
+    }
+
+    /// Makes room at once for spans of a request that will be added whole.
+    pub fn expect_spans(&mut self, request: &Traces<'_>, whole: impl Iterator<Item = usize>) {
+        let bytes = whole.filter_map(|at| {
+            let span = request.spans.get(at)?;
+            let resource = request.resources.get(span.resource as usize)?;
+            let scope = request.scopes.get(span.scope as usize)?;
+            let bytes = span.encoded.len() + scope.encoded.len() + resource.encoded.len();
+            Some(bytes + HEADS_BYTES_MAX)
+        });
+        self.spans.reserve_exact(bytes.sum());
     }
 
     /// Adds one span of a request: whole, or only its place in the tree. A span that is known is
@@ -192,7 +206,7 @@ fn log_id(record: &LogRecord<'_>) -> u64 {
 fn append(out: &mut Vec<u8>, resource: &[u8], scope: &[u8], record: &[u8]) {
     let scope_group = field_len(scope) + field_len(record);
     let resource_group = field_len(resource) + 1 + varint_len(scope_group) + scope_group;
-    out.reserve(resource_group + 8);
+    out.reserve(resource_group + HEADS_BYTES_MAX);
     put_head(out, 1, resource_group);
     put_field(out, 1, resource);
     put_head(out, 2, scope_group);

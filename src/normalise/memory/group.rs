@@ -97,6 +97,10 @@ impl Group {
         changes: &mut Changes<'a>,
     ) {
         let key = |call: &Call<'a>| (call.trace_id, call.span_id);
+        if old.is_empty() {
+            self.write(new, changes);
+            return;
+        }
         let mut before: HashMap<Key, Call<'a>, RandomState> =
             old.into_iter().map(|call| (key(&call), call)).collect();
         let (kept, fresh): (Vec<Call<'a>>, Vec<Call<'a>>) = new
@@ -116,8 +120,15 @@ impl Group {
                 });
             }
         }
-        for call in fresh {
-            let version = self.rows.entry(key(&call)).or_default();
+        self.write(fresh, changes);
+    }
+
+    /// Rows that hold from now on.
+    fn write<'a>(&mut self, calls: Vec<Call<'a>>, changes: &mut Changes<'a>) {
+        changes.rows.reserve(calls.len());
+        for call in calls {
+            let key = (call.trace_id, call.span_id);
+            let version = self.rows.entry(key).or_default();
             *version = version.saturating_add(1);
             changes.rows.push(Change {
                 call,

@@ -19,6 +19,11 @@ pub struct News<'r, 'a> {
 // === impl News ===
 
 impl<'a> News<'_, 'a> {
+    /// Does the span say something about a call?
+    pub fn is_observed(&self, at: usize) -> bool {
+        self.observed.spans.get(at).is_some_and(Option::is_some)
+    }
+
     /// Of spans that say to be the same the first, as the evidence has it.
     pub fn observations(&self) -> Vec<Observation<'a>> {
         let observed = self
