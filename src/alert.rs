@@ -4,6 +4,7 @@
 //! words; [`deliver`] brings them to receivers; [`log`] keeps it all through a crash. [`start`]
 //! puts them together. Nothing here waits for ClickHouse: the history goes there when it can.
 
+pub mod api;
 pub mod content;
 pub mod deliver;
 mod desk;
@@ -26,19 +27,22 @@ mod worker;
 
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use self::{desk::Desk, log::Log, runbook::Runbooks};
+use self::{deliver::outbox::Outcome, desk::Desk, log::Log, model::Event, runbook::Runbooks};
 pub use self::{
     desk::{DeskError, TestReport},
     options::Options,
 };
-use crate::{detect::Change, store::Store};
+use crate::{
+    detect::{Change, Kind},
+    store::Store,
+};
 
 /// Why alerts cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,8 @@ pub enum StartError {
     Runbook(#[from] runbook::RunbookError),
     #[error(transparent)]
     Silences(#[from] silences::SilencesError),
+    #[error("there is no receiver {0:?}; there are: {1}")]
+    NoReceiver(String, String),
     #[error("cannot set up HTTP: {0}")]
     Http(#[from] reqwest::Error),
 }
@@ -61,7 +67,7 @@ pub enum StartError {
 /// Alerts at work; cheap to clone.
 #[derive(Clone)]
 pub struct AlertHandle {
-    desk: Arc<tokio::sync::Mutex<Desk>>,
+    desk: Arc<Mutex<Desk>>,
     wake: Arc<Notify>,
 }
 
@@ -88,26 +94,67 @@ pub fn start(
     let mut desk = Desk::new(options, books, log, book);
     desk.begin(now_ns(), silences);
     let handle = AlertHandle {
-        desk: Arc::new(tokio::sync::Mutex::new(desk)),
+        desk: Arc::new(Mutex::new(desk)),
         wake: Arc::default(),
     };
     let stop = CancellationToken::new();
-    let mut tasks = vec![tokio::spawn(worker::deliver(
-        handle.clone(),
-        sender,
-        stop.clone(),
-    ))];
-    if let Some(store) = store {
-        tasks.push(tokio::spawn(worker::remember(
-            handle.clone(),
-            store,
-            stop.clone(),
-        )));
-    }
-    Ok(Running {
+    let deliver = tokio::spawn(worker::deliver(handle.clone(), sender, stop.clone()));
+    let mut running = Running {
         handle,
         stop,
-        tasks,
+        tasks: vec![deliver],
+    };
+    if let Some(store) = store {
+        running.remember(store);
+    }
+    Ok(running)
+}
+
+/// Sends a sample to a receiver once, without queue and collector, and says what it answered.
+pub async fn send_test(
+    options: &Options,
+    receiver: &str,
+    kind: Kind,
+    resolved: bool,
+) -> Result<TestReport, StartError> {
+    let books = runbooks(options)?;
+    let found = options.receivers.iter().find(|r| r.name == receiver);
+    let receiver = found.ok_or_else(|| {
+        let names: Vec<&str> = options.receivers.iter().map(|r| r.name.as_str()).collect();
+        StartError::NoReceiver(receiver.to_owned(), names.join(", "))
+    })?;
+    let now_ns = now_ns();
+    let event = if resolved {
+        Event::Resolved
+    } else {
+        Event::Firing
+    };
+    let notification = desk::test_notification(&receiver.name, kind, event, now_ns);
+    let context = render::Context {
+        books: &books,
+        bases: &options.bases,
+        now_ns,
+    };
+    let body = render::body(&context, receiver, &notification).unwrap_or_default();
+    let message = desk::message(
+        notification.id.clone(),
+        &receiver.name,
+        body,
+        Vec::new(),
+        now_ns,
+    );
+    let outcome = deliver::send::Sender::new()?.send(receiver, &message).await;
+    let (state, reason) = match outcome {
+        Outcome::Delivered { .. } => ("delivered", String::new()),
+        Outcome::Retry { reason, .. } => ("waiting", reason),
+        Outcome::Refused { reason, .. } | Outcome::Gone { reason, .. } => ("dead", reason),
+    };
+    Ok(TestReport {
+        id: notification.id,
+        receiver: receiver.name.clone(),
+        state,
+        attempts: 1,
+        reason,
     })
 }
 
@@ -130,6 +177,12 @@ impl Running {
         self.handle.clone()
     }
 
+    /// From now on the history goes to this store.
+    pub fn remember(&mut self, store: Store) {
+        let task = worker::remember(self.handle.clone(), store, self.stop.clone());
+        self.tasks.push(tokio::spawn(task));
+    }
+
     /// Ends: what is being sent is finished or, after a few seconds, left to the next start.
     pub async fn shutdown(self) {
         self.stop.cancel();
@@ -146,7 +199,7 @@ impl AlertHandle {
     /// Takes a change of an incident in; what follows from it is on disk when this returns. Told
     /// again after a restart, it changes nothing.
     pub async fn tell(&self, change: Change) {
-        self.desk.lock().await.change(now_ns(), change);
+        self.desk().change(now_ns(), change);
         self.wake.notify_one();
     }
 
@@ -154,11 +207,71 @@ impl AlertHandle {
     pub async fn reload(&self, options: Options) -> Result<(), StartError> {
         let books = runbooks(&options)?;
         let silences = silences::load(options.silences_file.as_deref(), now_ns())?;
-        let mut desk = self.desk.lock().await;
+        let mut desk = self.desk();
         desk.configure(options, books);
         desk.begin(now_ns(), silences);
-        self.wake.notify_one();
+        drop(desk);
+        self.wake();
         Ok(())
+    }
+}
+
+impl AlertHandle {
+    /// Numbers for `/metrics`.
+    pub fn metrics(&self) -> String {
+        let desk = self.desk();
+        let count = |status| {
+            desk.manager
+                .state()
+                .alerts
+                .values()
+                .filter(|a| a.status == status)
+                .count()
+        };
+        let mut out = String::new();
+        let mut gauge = |name: &str, about: &str, value: u64| {
+            out += &format!("# HELP {name} {about}\n# TYPE {name} gauge\n{name} {value}\n");
+        };
+        gauge(
+            "lapwing_alerts_pending",
+            "Alerts that are held back for a moment",
+            count(model::Status::Pending) as u64,
+        );
+        gauge(
+            "lapwing_alerts_firing",
+            "Alerts that fire",
+            count(model::Status::Firing) as u64,
+        );
+        gauge(
+            "lapwing_alert_messages_waiting",
+            "Messages that no receiver has yet",
+            desk.outbox.waiting().count() as u64,
+        );
+        gauge(
+            "lapwing_alert_dead_letters",
+            "Messages that were given up and can be replayed",
+            desk.outbox.dead().count() as u64,
+        );
+        gauge(
+            "lapwing_alert_receivers_disabled",
+            "Receivers that said they are gone",
+            desk.outbox.disabled().len() as u64,
+        );
+        gauge(
+            "lapwing_alert_history_rows_waiting",
+            "Rows of the history that the store does not have yet",
+            desk.rows_waiting() as u64,
+        );
+        out
+    }
+
+    /// A lock holds for as long as one line of the log takes to write.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.wake.notify_one();
     }
 }
 

@@ -231,6 +231,10 @@ impl Desk {
             .collect()
     }
 
+    pub fn rows_waiting(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The store has the rows up to this one.
     pub fn stored(&mut self, number: u64) {
         self.rows = self.rows.split_off(&(number + 1));
@@ -401,7 +405,7 @@ pub(super) fn test_notification(
     }
 }
 
-fn message(
+pub(super) fn message(
     id: String,
     receiver: &str,
     body: String,

@@ -429,3 +429,6 @@ fn grew(before: &Incident, after: &Incident) -> bool {
     });
     after.severity > before.severity || wider || after.failure_class != before.failure_class
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,15 @@ pub struct Verdict<'r> {
     pub anchor: String,
 }
 
+/// An entry as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub anchor: String,
+    pub name: String,
+    pub clears_when: String,
+    pub steps: Vec<String>,
+}
+
 /// A runbooks file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}:{line}: {what}")]
@@ -161,26 +170,22 @@ impl Runbooks {
         self.status_pages.get(id).map(String::as_str)
     }
 
-    /// All entries as Markdown, with the anchors that alerts link to.
-    pub fn reference(&self) -> String {
-        let mut out = String::new();
-        let sections = [
-            ("kind", "", &self.file.kind),
-            ("class", "llm.", &self.file.class),
-        ];
-        for (section, prefix, entries) in sections {
-            for (name, entry) in entries {
-                let clears = entry.clears_when.as_deref().unwrap_or_default();
-                out += &format!(
-                    "### <a id=\"{section}-{name}\"></a>`{prefix}{name}`\n\nClears when: {clears}.\n\n"
-                );
-                for step in entry.steps.iter().flatten() {
-                    out += &format!("1. {step}\n");
-                }
-                out.push('\n');
-            }
-        }
-        out
+    /// All entries, kinds first, with the anchors that alerts link to.
+    pub fn entries(&self) -> Vec<Page> {
+        let of = |section: &str, prefix: &str, entries: &BTreeMap<String, Entry>| {
+            let page = |(name, entry): (&String, &Entry)| Page {
+                anchor: format!("{section}-{name}"),
+                name: format!("{prefix}{name}"),
+                clears_when: entry.clears_when.clone().unwrap_or_default(),
+                steps: entry.steps.clone().unwrap_or_default(),
+            };
+            entries.iter().map(page).collect::<Vec<_>>()
+        };
+        let kinds = of("kind", "", &self.file.kind);
+        kinds
+            .into_iter()
+            .chain(of("class", "llm.", &self.file.class))
+            .collect()
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn deliver(handle: AlertHandle, sender: Sender, stop: Cancellat
 
 /// Lets time pass, and takes what each idle receiver is to be sent now.
 async fn due(handle: &AlertHandle, paces: &mut BTreeMap<String, Pace>) -> Vec<(Receiver, Message)> {
-    let mut desk = handle.desk.lock().await;
+    let mut desk = handle.desk();
     let now_ns = now_ns();
     desk.tick(now_ns);
     let mut out = Vec::new();
@@ -107,9 +107,7 @@ async fn done(
         pace.busy = false;
     }
     handle
-        .desk
-        .lock()
-        .await
+        .desk()
         .attempted(now_ns(), &receiver, &message, outcome);
 }
 
@@ -117,13 +115,13 @@ async fn done(
 pub(super) async fn remember(handle: AlertHandle, store: Store, stop: CancellationToken) {
     let mut pause = STORE_RETRY_MIN;
     loop {
-        let rows = handle.desk.lock().await.rows(ROWS_MAX);
+        let rows = handle.desk().rows(ROWS_MAX);
         let last = rows.last().map(|(number, _)| *number);
         let wait = match last {
             None => STORE_RETRY_MIN,
             Some(last) => match write(&store, rows).await {
                 Ok(()) => {
-                    handle.desk.lock().await.stored(last);
+                    handle.desk().stored(last);
                     pause = STORE_RETRY_MIN;
                     Duration::ZERO
                 }

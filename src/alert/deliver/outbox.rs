@@ -481,3 +481,6 @@ fn pause(retry: &Retry, attempt: u32, after: Option<Duration>, id: &str) -> Dura
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
