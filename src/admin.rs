@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Admin {
     ready: Arc<AtomicBool>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    section: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 // === impl Admin ===
@@ -30,7 +31,14 @@ impl Admin {
         Admin {
             ready: Arc::default(),
             metrics: Arc::new(metrics),
+            section: Arc::new(String::new),
         }
+    }
+
+    /// The same with a section of the status page, which `section` makes as HTML.
+    pub fn with_section(mut self, section: impl Fn() -> String + Send + Sync + 'static) -> Admin {
+        self.section = Arc::new(section);
+        self
     }
 
     pub fn set_ready(&self, ready: bool) {
@@ -38,15 +46,21 @@ impl Admin {
     }
 }
 
-/// Answers until the token is cancelled.
-pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken) -> io::Result<()> {
+/// Answers until the token is cancelled; `more` are the routes of other parts.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    more: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let router = Router::new()
         .route("/", get(status))
         .route("/livez", get(async || "ok\n"))
         .route("/healthz", get(ready))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(admin);
+        .with_state(admin)
+        .merge(more);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
@@ -85,7 +99,8 @@ async fn status(State(admin): State<Admin>) -> Html<String> {
         "<!doctype html><meta charset=utf-8><title>Lapwing</title>\
          <style>body{{font:14px sans-serif;margin:2em}}td{{padding:0 1em 0 0}}td+td{{text-align:right}}</style>\
          <h1>Lapwing {version}: {state}</h1><p><a href=/metrics>metrics</a> <a href=/readyz>readyz</a></p>\
-         <table>{rows}</table>",
+         {section}<h2>Numbers</h2><table>{rows}</table>",
+        section = (admin.section)(),
         version = env!("CARGO_PKG_VERSION"),
     ))
 }

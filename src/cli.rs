@@ -4,6 +4,7 @@
 //! everything said about it goes to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or
 //! configuration. A reader that goes away (`lapwing query ... | head`) is no failure.
 
+mod alert;
 mod check;
 mod classify;
 pub mod enrich;
@@ -85,6 +86,11 @@ enum Command {
     },
     /// Run one SQL statement in the store and print its result
     Query { sql: String },
+    /// Alerts of the running collector: list, show, silence, acknowledge, test
+    Alert {
+        #[command(subcommand)]
+        action: alert::Action,
+    },
     /// Print the tables as SQL, or make them
     Schema { action: SchemaAction },
     /// The process that runs the embedded engine; started by `serve`
@@ -160,6 +166,10 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
             let target = target::of(&load(file)?.0)?;
             block_on(async move { Ok(query::run(&target, &sql).await?) })
         }
+        Command::Alert { action } => {
+            let (config, _) = load(file)?;
+            block_on_command(async move { alert::run(&config, action).await })
+        }
         Command::Schema { action } => block_on(apply_schema(load(file)?.0, action)),
         // No runtime here: the child builds what it needs after the engine is set up.
         Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
@@ -195,11 +205,15 @@ fn variables() -> Vec<(String, String)> {
 }
 
 fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
+    block_on_command(async { Ok(command.await?) })
+}
+
+fn block_on_command(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let runtime = runtime.context("cannot start the threads of the runtime")?;
-    Ok(runtime.block_on(command)?)
+    runtime.block_on(command)
 }
 
 /// What went wrong and why; a cause that the sentence before it has told already is left out.

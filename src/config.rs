@@ -4,6 +4,7 @@
 //! program uses and which nothing downstream checks again. `keys` is the list of all there is.
 //! Nothing here opens a socket or makes a directory: `lapwing check` runs only this.
 
+mod alerts;
 pub mod keys;
 mod layers;
 pub mod print;
@@ -20,6 +21,7 @@ use std::{
 
 use self::layers::{Setting, Settings};
 pub use self::report::{At, Origin, Problem, Report};
+pub use self::value::duration;
 use crate::store::{
     BatchConfig, Target,
     schema::{Layout, Retention},
@@ -48,6 +50,7 @@ pub struct Config {
     pub log_level: String,
     pub log_json: bool,
     pub telemetry_otlp_endpoint: Option<String>,
+    pub alerts: crate::alert::Options,
     /// For `print-config`.
     pub settings: Settings,
 }
@@ -228,6 +231,7 @@ impl Reader<'_> {
             telemetry_otlp_endpoint: self
                 .setting("telemetry.otlp_endpoint")
                 .map(|s| s.text.clone()),
+            alerts: self.alerts(),
             settings: Settings::new(),
         }
     }
@@ -420,6 +424,7 @@ fn cross_check(
             });
         }
     }
+    alerts::warnings(&config.alerts, warnings);
     if settings.contains_key("storage.clickhouse.password") {
         warnings.push(
             "`storage.clickhouse.password` stands in the open: use `password_file`".to_owned(),

@@ -15,6 +15,8 @@ pub mod normalise;
 
 pub mod enrich;
 
+pub mod alert;
+
 pub mod block;
 
 pub mod store;

@@ -4,6 +4,7 @@
 //! [`schema`] and [`migrate`] make the tables. Nothing outside this module knows that the store is
 //! ClickHouse, but for the wire form of the blocks.
 
+pub mod alerts;
 mod client;
 pub mod embedded;
 mod error;

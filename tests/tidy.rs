@@ -12,7 +12,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("block", &["call", "decode"]),
     ("receive", &["proto"]),
     ("store", &["block"]),
-    ("config", &["store"]),
+    ("alert", &["call", "detect", "enrich", "store"]),
+    ("config", &["alert", "store"]),
     ("admin", &[]),
     (
         "pipeline",

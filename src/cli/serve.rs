@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{knowledge, say, target};
 use crate::{
     admin::{self, Admin},
+    alert::{self, AlertHandle},
     block::Block,
     config::{Config, Sources, Storage},
     normalise::memory::MemoryLimits,
@@ -66,13 +67,16 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         grpc: bind("receivers.otlp.grpc.listen", config.grpc.listen).await?,
         http: bind("receivers.otlp.http.listen", config.http.listen).await?,
     };
-    let admin = AdminPort::start(bind("admin.listen", config.admin_listen).await?)?;
+    let admin_listener = bind("admin.listen", config.admin_listen).await?;
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!(
             "cannot make data_dir {}: set `data_dir` to a directory of yours",
             config.data_dir.display()
         )
     })?;
+    // Before the store: alerts do not wait for ClickHouse.
+    let mut alerts = alert::start(config.alerts.clone(), &config.data_dir, None)?;
+    let admin = AdminPort::start(admin_listener, alerts.handle())?;
     let (knowledge, knowledge_in_force) = watch::channel(knowledge::load(&config)?);
     let stop = stop_on_signal()?;
     let (embedded, target) = open_store(&config).await?;
@@ -80,16 +84,18 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     if !prepare(&store, &config, &stop).await? {
         return Ok(());
     }
+    alerts.remember(store.clone());
     let writer = Arc::new(Writer::start(store, config.batch.clone()));
     let pipeline = Pipeline::start(
         knowledge_in_force,
         Arc::new(WriterCommit(Arc::clone(&writer))),
         pipeline_options(&config),
     );
-    reload_on_hangup(file, knowledge)?;
+    reload_on_hangup(file, knowledge, alerts.handle())?;
     announce(&config, &listeners, &admin, embedded.as_ref());
     receive(&config, listeners, &pipeline, &writer, &admin, stop).await?;
     admin.end().await;
+    alerts.shutdown().await;
     writer.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -101,13 +107,21 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
 // === impl AdminPort ===
 
 impl AdminPort {
-    fn start(listener: TcpListener) -> anyhow::Result<AdminPort> {
+    fn start(listener: TcpListener, alerts: AlertHandle) -> anyhow::Result<AdminPort> {
         let address = listener.local_addr().context("the admin port is gone")?;
         let page = Page::default();
         let shown = Arc::clone(&page);
-        let admin = Admin::new(move || shown.get().map_or_else(String::new, |page| page()));
+        let (measured, listed) = (alerts.clone(), alerts.clone());
+        let page_of = move || shown.get().map_or_else(String::new, |page| page());
+        let admin = Admin::new(move || page_of() + &measured.metrics())
+            .with_section(move || alert::api::section(&listed));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(admin::serve(listener, admin.clone(), stop.clone()));
+        let task = tokio::spawn(admin::serve(
+            listener,
+            admin.clone(),
+            alert::api::router(alerts),
+            stop.clone(),
+        ));
         Ok(AdminPort {
             admin,
             address,
@@ -331,6 +345,7 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 fn reload_on_hangup(
     file: Option<PathBuf>,
     knowledge: watch::Sender<Knowledge>,
+    alerts: AlertHandle,
 ) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tokio::spawn(async move {
@@ -341,11 +356,18 @@ fn reload_on_hangup(
                 variables,
             })
             .map_err(anyhow::Error::new)
-            .and_then(|(config, _)| knowledge::load(&config));
+            .and_then(|(config, _)| Ok((knowledge::load(&config)?, config.alerts)));
+            let loaded = match loaded {
+                Ok((rules, options)) => match alerts.reload(options).await {
+                    Ok(()) => Ok(rules),
+                    Err(error) => Err(error.into()),
+                },
+                Err(error) => Err(error),
+            };
             match loaded {
                 Ok(rules) => {
                     knowledge.send_replace(rules);
-                    tracing::info!("rules read again");
+                    tracing::info!("rules and alert routes read again");
                 }
                 Err(error) => tracing::error!("rules not changed: {error:#}"),
             }

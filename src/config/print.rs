@@ -70,7 +70,7 @@ fn shown(path: &str, setting: &Setting) -> String {
             format!("{{{}}}", pairs.join(", "))
         }
         // Whoever has a webhook's path can post to it.
-        Kind::Url if path.ends_with(".webhook.url") => quoted(&host_only(&setting.text)),
+        Kind::Url if path.starts_with("alerts.receivers.") => quoted(&host_only(&setting.text)),
         Kind::Url => quoted(&without_userinfo(&setting.text)),
         Kind::Text | Kind::Path | Kind::SecretFile | Kind::Address => quoted(&setting.text),
         _ => setting.text.clone(),

@@ -232,6 +232,36 @@ impl Store {
         }
         Ok(request.end().await?)
     }
+
+    /// Inserts a few typed rows into a table, all or none; sent again with the same token they are
+    /// stored once.
+    pub(super) async fn insert_rows<T>(
+        &self,
+        table: &str,
+        rows: &[T],
+        token: &str,
+    ) -> Result<(), WriteError>
+    where
+        T: clickhouse::Row + serde::Serialize,
+        for<'a> T: clickhouse::Row<Value<'a> = T>,
+    {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let client = self.client.clone().with_database(&self.database);
+        let mut insert = client
+            .insert::<T>(table)
+            .await?
+            .with_setting("async_insert", "0")
+            .with_setting("insert_deduplicate", "1")
+            .with_setting("insert_deduplication_token", token)
+            .with_setting("wait_end_of_query", "1")
+            .with_timeouts(Some(STATEMENT_TIMEOUT), Some(STATEMENT_TIMEOUT));
+        for row in rows {
+            insert.write(row).await?;
+        }
+        Ok(insert.end().await?)
+    }
 }
 
 async fn limited<T>(

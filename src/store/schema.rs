@@ -53,6 +53,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "rollups",
         template: include_str!("schema/0004_rollups.sql"),
     },
+    Migration {
+        version: 5,
+        name: "alerts",
+        template: include_str!("schema/0005_alerts.sql"),
+    },
 ];
 
 /// Where and how the tables are made.

@@ -1,0 +1,450 @@
+//! Desk: the one place where alerts, outbox and log come together.
+//!
+//! Whatever happens becomes one line of the log before anybody acts on it. If the disk takes no
+//! more, alerts still go out: at night a message that may be repeated after a crash is better than
+//! none.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    deliver::outbox::{Message, Note, Outbox, Outcome},
+    history::Row,
+    log::{self, Book, Entry, Log},
+    manager::{Decision, Manager, ManagerError, Policy},
+    model::{Alert, Event, Item, Notification, Silence, Status},
+    options::{Options, Receiver, Via},
+    render::{self, Context},
+    route::{Routes, Target},
+    runbook::Runbooks,
+};
+use crate::detect::{Change, Kind};
+
+/// Rows of the history that wait for the store; the oldest go when there are more.
+const ROWS_MAX: usize = 20_000;
+
+/// Alerts, outbox and log.
+pub(super) struct Desk {
+    pub options: Options,
+    pub manager: Manager,
+    pub outbox: Outbox,
+    rows: BTreeMap<u64, Row>,
+    next_row: u64,
+    log: Log,
+    broken: bool,
+    pub rows_dropped: u64,
+}
+
+/// What came of a test message.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TestReport {
+    pub id: String,
+    pub receiver: String,
+    /// `waiting`, `delivered` or `dead`.
+    pub state: &'static str,
+    pub attempts: u32,
+    pub reason: String,
+}
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeskError {
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
+    #[error("there is no receiver {0:?}; there are {1}")]
+    NoReceiver(String, String),
+    #[error("there is no dead letter {0} for {1}")]
+    NoDeadLetter(String, String),
+}
+
+// === impl Desk ===
+
+impl Desk {
+    pub fn new(options: Options, books: Arc<Runbooks>, log: Log, book: Book) -> Desk {
+        let manager = Manager::new(policy(&options), books, book.state);
+        Desk {
+            next_row: book.rows.keys().next_back().map_or(1, |n| n + 1),
+            rows: book.rows,
+            options,
+            manager,
+            outbox: book.outbox,
+            log,
+            broken: false,
+            rows_dropped: 0,
+        }
+    }
+
+    /// Other receivers, routes and texts from now on.
+    pub fn configure(&mut self, options: Options, books: Arc<Runbooks>) {
+        self.manager.policy = policy(&options);
+        self.manager.runbooks = books;
+        self.options = options;
+    }
+
+    /// After a start or a reload: what the configuration changes about what was.
+    pub fn begin(&mut self, now_ns: u64, silences: Vec<Silence>) {
+        let mut notes = Vec::new();
+        for receiver in &self.options.receivers {
+            notes.extend(self.outbox.configured(&receiver.name, receiver.hash()));
+        }
+        let names: BTreeSet<&str> = self
+            .options
+            .receivers
+            .iter()
+            .map(|r| r.name.as_str())
+            .collect();
+        notes.extend(self.outbox.orphans(&names, now_ns));
+        let decision = self.manager.silences_of_file(now_ns, silences);
+        self.commit(now_ns, decision, notes, Vec::new());
+    }
+
+    pub fn change(&mut self, now_ns: u64, change: Change) {
+        let decision = self.manager.change(now_ns, change);
+        self.decided(now_ns, decision);
+    }
+
+    pub fn tick(&mut self, now_ns: u64) {
+        let decision = self.manager.tick(now_ns);
+        self.decided(now_ns, decision);
+    }
+
+    pub fn silence(&mut self, now_ns: u64, silence: Silence) -> Result<(), DeskError> {
+        let decision = self.manager.silence(now_ns, silence)?;
+        self.decided(now_ns, decision);
+        Ok(())
+    }
+
+    pub fn unsilence(&mut self, now_ns: u64, id: &str) -> Result<(), DeskError> {
+        let decision = self.manager.unsilence(now_ns, id)?;
+        self.decided(now_ns, decision);
+        Ok(())
+    }
+
+    pub fn acknowledge(
+        &mut self,
+        now_ns: u64,
+        id: &str,
+        by: &str,
+        comment: &str,
+    ) -> Result<(), DeskError> {
+        let decision = self.manager.acknowledge(now_ns, id, by, comment)?;
+        self.decided(now_ns, decision);
+        Ok(())
+    }
+
+    /// Sends a sample to a receiver, past routes and silences.
+    pub fn test(
+        &mut self,
+        now_ns: u64,
+        receiver: &str,
+        kind: Kind,
+        event: Event,
+    ) -> Result<String, DeskError> {
+        let found = self
+            .options
+            .receivers
+            .iter()
+            .find(|r| r.name == receiver)
+            .cloned();
+        let receiver = found.ok_or_else(|| self.no_receiver(receiver))?;
+        let notification = test_notification(&receiver.name, kind, event, now_ns);
+        let Some(message) = self.message(&receiver, &notification, now_ns) else {
+            return Ok(notification.id);
+        };
+        let notes = self.outbox.put(message);
+        self.commit(now_ns, Decision::default(), notes, Vec::new());
+        Ok(notification.id)
+    }
+
+    /// How a message fares.
+    pub fn report(&self, receiver: &str, id: &str) -> Option<TestReport> {
+        let report = |state, attempts, reason: &str| TestReport {
+            id: id.to_owned(),
+            receiver: receiver.to_owned(),
+            state,
+            attempts,
+            reason: reason.to_owned(),
+        };
+        let is = |m: &Message| m.receiver == receiver && m.id == id;
+        if self.outbox.is_done(receiver, id) {
+            return Some(report("delivered", 1, ""));
+        }
+        if let Some(dead) = self.outbox.dead().find(|d| is(&d.message)) {
+            return Some(report("dead", dead.message.attempts, &dead.reason));
+        }
+        let message = self.outbox.waiting().find(|m| is(m))?;
+        Some(report("waiting", message.attempts, &message.reason))
+    }
+
+    pub fn replay(&mut self, now_ns: u64, receiver: &str, id: &str) -> Result<(), DeskError> {
+        let notes = self.outbox.replay(receiver, id, now_ns);
+        let notes =
+            notes.ok_or_else(|| DeskError::NoDeadLetter(id.to_owned(), receiver.to_owned()))?;
+        self.commit(now_ns, Decision::default(), notes, Vec::new());
+        Ok(())
+    }
+
+    pub fn attempted(
+        &mut self,
+        now_ns: u64,
+        receiver: &Receiver,
+        message: &Message,
+        outcome: Outcome,
+    ) {
+        let told = match &outcome {
+            Outcome::Delivered { .. } => None,
+            Outcome::Retry { reason, .. } => Some(("will be tried again", reason.clone())),
+            Outcome::Refused { reason, .. } => Some(("given up", reason.clone())),
+            Outcome::Gone { reason, .. } => {
+                Some(("given up and the receiver disabled", reason.clone()))
+            }
+        };
+        if let Some((what, reason)) = told {
+            tracing::warn!(
+                receiver = receiver.name,
+                message = message.id,
+                reason,
+                "alert not delivered: {what}"
+            );
+        }
+        let retry = self.options.retry;
+        let (notes, row) = self
+            .outbox
+            .attempted(message, outcome, receiver.hash(), &retry, now_ns);
+        self.commit(
+            now_ns,
+            Decision::default(),
+            notes,
+            row.into_iter().collect(),
+        );
+    }
+
+    /// The rows that the store does not have yet, oldest first.
+    pub fn rows(&self, max: usize) -> Vec<(u64, Row)> {
+        self.rows
+            .iter()
+            .take(max)
+            .map(|(n, row)| (*n, row.clone()))
+            .collect()
+    }
+
+    pub fn rows_waiting(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The store has the rows up to this one.
+    pub fn stored(&mut self, number: u64) {
+        self.rows = self.rows.split_off(&(number + 1));
+        self.append(vec![Entry::Stored(number)]);
+    }
+
+    /// The body that keeps an Alertmanager from ending what still fires.
+    pub fn refresh(&self, receiver: &Receiver, now_ns: u64) -> Option<Message> {
+        let told = |a: &&Alert| {
+            let known = a
+                .told
+                .get(&receiver.name)
+                .is_some_and(|t| t.event != Event::Resolved);
+            a.status == Status::Firing && a.muted.is_none() && known
+        };
+        let alerts: Vec<&Alert> = self.manager.state().alerts.values().filter(told).collect();
+        if alerts.is_empty() {
+            return None;
+        }
+        let body = render::refresh(&self.context(now_ns), &alerts);
+        Some(message(
+            format!("lw_refresh_{now_ns}"),
+            &receiver.name,
+            body,
+            Vec::new(),
+            now_ns,
+        ))
+    }
+
+    pub fn context(&self, now_ns: u64) -> Context<'_> {
+        Context {
+            books: &self.manager.runbooks,
+            bases: &self.options.bases,
+            now_ns,
+        }
+    }
+
+    fn no_receiver(&self, name: &str) -> DeskError {
+        let names: Vec<&str> = self
+            .options
+            .receivers
+            .iter()
+            .map(|r| r.name.as_str())
+            .collect();
+        let names = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        DeskError::NoReceiver(name.to_owned(), names)
+    }
+
+    fn decided(&mut self, now_ns: u64, decision: Decision) {
+        let mut notes = Vec::new();
+        for notification in &decision.notifications {
+            let receiver = self
+                .options
+                .receivers
+                .iter()
+                .find(|r| r.name == notification.receiver)
+                .cloned();
+            let message = receiver.and_then(|r| self.message(&r, notification, now_ns));
+            if let Some(message) = message {
+                notes.extend(self.outbox.put(message));
+            }
+        }
+        self.commit(now_ns, decision, notes, Vec::new());
+    }
+
+    fn message(
+        &self,
+        receiver: &Receiver,
+        notification: &Notification,
+        now_ns: u64,
+    ) -> Option<Message> {
+        let body = render::body(&self.context(now_ns), receiver, notification)?;
+        let ids = notification
+            .alerts
+            .iter()
+            .map(|item| item.alert.id.clone())
+            .collect();
+        Some(message(
+            notification.id.clone(),
+            &receiver.name,
+            body,
+            ids,
+            now_ns,
+        ))
+    }
+
+    fn commit(&mut self, _now_ns: u64, decision: Decision, notes: Vec<Note>, rows: Vec<Row>) {
+        let mut entries = log::decided(&decision);
+        entries.extend(notes.into_iter().map(Entry::Outbox));
+        for row in decision.rows.into_iter().chain(rows) {
+            entries.push(Entry::Row(self.next_row, row.clone()));
+            self.rows.insert(self.next_row, row);
+            self.next_row += 1;
+        }
+        while self.rows.len() > ROWS_MAX {
+            self.rows.pop_first();
+            self.rows_dropped += 1;
+        }
+        self.append(entries);
+    }
+
+    fn append(&mut self, entries: Vec<Entry>) {
+        if entries.is_empty() {
+            return;
+        }
+        let all = || log::everything(self.manager.state(), &self.outbox, &self.rows);
+        // After a failed write the end of the file is not known: it is written anew as a whole.
+        let done = match self.broken || self.log.has_grown() {
+            true => self.log.rewrite(&all()),
+            false => self.log.append(&entries),
+        };
+        if let Err(error) = &done {
+            tracing::error!(%error, "the alert state cannot be written: alerts go out, but a crash now may repeat them");
+        }
+        self.broken = done.is_err();
+    }
+}
+
+/// A sample as a notification that no other has the id of.
+pub(super) fn test_notification(
+    receiver: &str,
+    kind: Kind,
+    event: Event,
+    now_ns: u64,
+) -> Notification {
+    let mut incident = super::sample::incident_at(kind, now_ns);
+    incident.id ^= now_ns;
+    if event == Event::Resolved {
+        incident.ended_ns = Some(now_ns);
+    }
+    let identity = super::labels::identity(&incident);
+    let alert = Alert {
+        id: format!("{:016x}", incident.id),
+        fingerprint: super::labels::fingerprint(&identity),
+        identity: identity.clone(),
+        status: if event == Event::Resolved {
+            Status::Resolved
+        } else {
+            Status::Firing
+        },
+        version: 1,
+        opened_at_ns: now_ns,
+        changed_at_ns: now_ns,
+        resolved_at_ns: (event == Event::Resolved).then_some(now_ns),
+        muted: None,
+        acknowledged: None,
+        flapping: false,
+        severities_before: Vec::new(),
+        told: BTreeMap::new(),
+        incident,
+    };
+    let mut random = [0; 8];
+    // Without random bytes the time alone tells two tests apart.
+    _ = getrandom::fill(&mut random);
+    Notification {
+        id: format!("lw_test_{:x}_{:016x}", now_ns, u64::from_le_bytes(random)),
+        receiver: receiver.to_owned(),
+        group: identity,
+        alerts: vec![Item {
+            event,
+            repeat: false,
+            alert,
+        }],
+    }
+}
+
+pub(super) fn message(
+    id: String,
+    receiver: &str,
+    body: String,
+    alert_ids: Vec<String>,
+    now_ns: u64,
+) -> Message {
+    Message {
+        id,
+        receiver: receiver.to_owned(),
+        body,
+        alert_ids,
+        created_ns: now_ns,
+        attempts: 0,
+        next_at_ns: now_ns,
+        reason: String::new(),
+    }
+}
+
+fn policy(options: &Options) -> Policy {
+    let target = |r: &Receiver| Target {
+        name: r.name.clone(),
+        groups: r.via.groups(),
+    };
+    let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    Policy {
+        routes: Routes::new(
+            options.receivers.iter().map(target).collect(),
+            options.routes.clone(),
+        ),
+        group_by: options.group_by.clone(),
+        group_wait_ns: nanos(options.group_wait),
+        update_interval_ns: nanos(options.update_interval),
+        repeat_interval_ns: nanos(options.repeat_interval),
+        flap: options.flap,
+        windows: options.windows.clone(),
+    }
+}
+
+/// Is this receiver an Alertmanager that has to be told again and again?
+pub(super) fn is_refreshed(receiver: &Receiver) -> bool {
+    matches!(receiver.via, Via::Alertmanager { .. })
+}
