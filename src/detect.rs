@@ -21,6 +21,7 @@ mod judge;
 mod lattice;
 mod leaf;
 mod ledger;
+mod level;
 mod models;
 mod names;
 mod sample;

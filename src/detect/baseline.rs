@@ -65,6 +65,8 @@ pub struct Baseline {
     /// The hour that the drift is learned from.
     hour: Block,
     hour_blocks: u8,
+    /// Blocks of signals that may become incidents.
+    held: Block,
     pending: [Block; PENDING],
     blocks: u16,
     frozen_for: [u8; SIGNALS],
@@ -90,48 +92,57 @@ struct Excess {
 // === impl Baseline ===
 
 impl Baseline {
-    /// Ends a block. `hot` are the signals that something is going on with.
-    pub fn roll(&mut self, hot: u32, pool: &mut Pool) {
+    /// Ends a block.
+    ///
+    /// `open` are the signals of open incidents: their blocks are dropped. `hot` are those that may
+    /// become incidents: their blocks are held back, and counted when nothing came of it. Dropping
+    /// them too would cut the tail off what is normal, and everything would look odd in the end.
+    pub fn roll(&mut self, hot: u32, open: u32, pool: &mut Pool) {
         self.blocks = self.blocks.saturating_add(1);
-        let mut frozen = hot;
+        let (mut hot, mut open) = (hot, open);
         for (signal, count) in self.frozen_for.iter_mut().enumerate() {
             let bit = 1 << signal;
-            *count = if hot & bit == 0 {
-                0
-            } else {
-                count.saturating_add(1)
-            };
+            let frozen = (hot | open) & bit != 0;
+            *count = if frozen { count.saturating_add(1) } else { 0 };
             if *count > ACCEPT_BLOCKS {
-                frozen &= !bit;
+                hot &= !bit;
+                open &= !bit;
             }
         }
-        self.current.frozen |= frozen;
-        for block in &mut self.pending {
-            block.frozen |= frozen;
-        }
+        self.current.frozen |= open;
+        self.pending.iter_mut().for_each(|block| block.frozen |= open);
+        self.pending.rotate_left(1);
+        let leaving = match self.pending.last_mut() {
+            Some(last) => std::mem::replace(last, std::mem::take(&mut self.current)),
+            None => return,
+        };
         let (long, short) = (0.5_f32.powf(1.0 / LONG_HALF_LIFE), 0.5_f32.powf(1.0 / SHORT_HALF_LIFE));
-        let [oldest, ..] = &self.pending;
         for signal in 0..SIGNALS {
-            let (n, x) = (oldest.trials[signal], oldest.hits[signal]);
-            if n == 0.0 || oldest.frozen & (1 << signal) != 0 {
+            let bit = 1 << signal;
+            let (held_n, held_x) = (&mut self.held.trials[signal], &mut self.held.hits[signal]);
+            if open & bit != 0 {
+                (*held_n, *held_x) = (0.0, 0.0);
+            }
+            if leaving.frozen & bit == 0 {
+                *held_n += leaving.trials[signal];
+                *held_x += leaving.hits[signal];
+            }
+            if hot & bit != 0 || *held_n == 0.0 {
                 continue;
             }
-            self.hour.trials[signal] += n;
-            self.hour.hits[signal] += x;
+            let (n, x) = (std::mem::take(held_n), std::mem::take(held_x));
             for (horizon, keep) in [(&mut self.long, long), (&mut self.short, short)] {
                 horizon.trials[signal] = horizon.trials[signal] * keep + n;
                 horizon.hits[signal] = horizon.hits[signal] * keep + x;
             }
-            pool.all.trials[signal] += n;
-            pool.all.hits[signal] += x;
+            for block in [&mut pool.all, &mut self.hour] {
+                block.trials[signal] += n;
+                block.hits[signal] += x;
+            }
         }
         self.hour_blocks += 1;
         if self.hour_blocks >= HOUR_BLOCKS {
             self.learn_drift(pool);
-        }
-        self.pending.rotate_left(1);
-        if let Some(last) = self.pending.last_mut() {
-            *last = std::mem::take(&mut self.current);
         }
     }
 

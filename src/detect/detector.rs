@@ -323,7 +323,7 @@ impl Detector {
 
     fn end_minute(&mut self, tick: u32, out: &mut Vec<Change>) {
         for at in std::mem::take(&mut self.minute) {
-            let hot = self.hot(at);
+            let hot = self.hot(at) | self.open(at);
             if let Some(leaf) = self.leaves.get_mut(at as usize) {
                 leaf.end_minute(hot, &mut self.pool);
             }
@@ -352,9 +352,9 @@ impl Detector {
 
     fn end_block(&mut self) {
         for at in 0..self.leaves.len() as u32 {
-            let hot = self.hot(at);
+            let (hot, open) = (self.hot(at), self.open(at));
             if let Some(leaf) = self.leaves.get_mut(at as usize) {
-                leaf.end_block(hot, &mut self.pool);
+                leaf.end_block(hot, open, &mut self.pool);
             }
         }
         self.lattice.nodes.iter_mut().for_each(|node| node.hot = 0);
@@ -362,13 +362,18 @@ impl Detector {
         self.pool_rates = Signal::ALL.map(|signal| self.pool.rate(signal));
     }
 
-    /// Signals that something is going on with at a leaf.
+    /// Signals that may become an incident at a leaf.
     fn hot(&self, leaf: u32) -> u32 {
-        let Some(leaf) = self.leaves.get(leaf as usize) else {
-            return 0;
-        };
-        let nodes = leaf.nodes.iter().filter_map(|at| self.lattice.get(*at));
-        nodes.fold(0, |mask, node| mask | node.hot) | self.ledger.signals_of(&leaf.key)
+        let leaf = self.leaves.get(leaf as usize);
+        let nodes = leaf.into_iter().flat_map(|l| &l.nodes);
+        let nodes = nodes.filter_map(|at| self.lattice.get(*at));
+        nodes.fold(0, |mask, node| mask | node.hot)
+    }
+
+    /// Signals of open incidents at a leaf.
+    fn open(&self, leaf: u32) -> u32 {
+        let leaf = self.leaves.get(leaf as usize);
+        leaf.map_or(0, |l| self.ledger.signals_of(&l.key))
     }
 
     fn run_evals(&mut self, tick: u32, out: &mut Vec<Change>) {

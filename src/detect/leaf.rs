@@ -8,6 +8,7 @@ use super::{
     cusum::Rate,
     fit::Fit,
     lattice::Key,
+    level::Level,
     names::Sym,
     sample::Sample,
     signal::{SIGNALS, Signal},
@@ -105,6 +106,8 @@ pub struct Warm {
     thresholds: [f32; MARGINS.len()],
     latency: Fit,
     ttft: Fit,
+    /// How much slower than its fit the leaf is these hours: latency, TTFT.
+    levels: [Level; 2],
     owed: [u16; OWED_TICKS],
     owed_tick: u32,
     minute: [[u16; SIGNALS]; 2],
@@ -183,9 +186,9 @@ impl Leaf {
     }
 
     /// Ends the block: counts become baselines, thresholds and rates are made new.
-    pub fn end_block(&mut self, hot: u32, pool: &mut Pool) {
+    pub fn end_block(&mut self, hot: u32, open: u32, pool: &mut Pool) {
         let Some(warm) = &mut self.warm else { return };
-        warm.roll(hot, pool);
+        warm.roll(hot, open, pool);
     }
 }
 
@@ -200,6 +203,7 @@ impl Warm {
             thresholds: MARGINS.map(|m| if m.factor > 1.0 { f32::MAX } else { 0.0 }),
             latency: Fit::default(),
             ttft: Fit::default(),
+            levels: Default::default(),
             owed: [0; OWED_TICKS],
             owed_tick: 0,
             minute: [[0; SIGNALS]; 2],
@@ -215,6 +219,10 @@ impl Warm {
         let latency = self.latency.ratio(call.seconds, output, input).filter(|_| answered);
         let ttft = call.ttft.filter(|_| answered);
         let ttft = ttft.and_then(|t| self.ttft.ratio(t, 0.0, input));
+        let [latency, ttft] = [(latency, 0), (ttft, 1)].map(|(ratio, i)| {
+            let level = self.levels.get_mut(i)?;
+            ratio.map(|ratio| level.correct(ratio))
+        });
         let values = [
             latency,
             ttft,
@@ -290,12 +298,16 @@ impl Warm {
         }
     }
 
-    fn roll(&mut self, hot: u32, pool: &mut Pool) {
+    fn roll(&mut self, hot: u32, open: u32, pool: &mut Pool) {
         if self.baseline.is_idle() {
             return;
         }
-        self.baseline.roll(hot, pool);
-        self.frozen = hot;
+        self.baseline.roll(hot, open, pool);
+        self.frozen = hot | open;
+        let late = Signal::Latency.bit() | Signal::LatencyTail.bit();
+        for (level, signals) in self.levels.iter_mut().zip([late, Signal::Ttft.bit()]) {
+            level.roll(open & signals != 0);
+        }
         for sketch in &mut self.sketches {
             sketch.age(SKETCH_KEEP);
         }
