@@ -28,6 +28,8 @@ mod sample;
 mod signal;
 mod sketch;
 mod snapshot;
+mod traffic;
+mod volume;
 
 pub use config::{Budget, DetectorConfig, Override, Period, Sensitivity, StaticRule};
 pub use detector::Detector;

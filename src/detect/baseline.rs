@@ -40,6 +40,8 @@ const DRIFT_PRIOR: (f32, f32) = (0.06, 200.0);
 const BURST_PRIOR: (f32, f32) = (0.06, 200.0);
 /// Drift that remains between the short horizon and now.
 const LAG_DRIFT: f32 = 0.2;
+/// Idle blocks after which the last hours say nothing: four half-lives.
+pub const FORGOTTEN: u8 = 24;
 /// Residuals are clipped there, in standard deviations: a burst must not make the test blind.
 const CLIP: f32 = 5.0;
 /// Hits expected from which a residual says something of the spread.
@@ -69,6 +71,7 @@ pub struct Baseline {
     held: Block,
     pending: [Block; PENDING],
     blocks: u16,
+    idle: u8,
     frozen_for: [u8; SIGNALS],
 }
 
@@ -173,6 +176,7 @@ impl Baseline {
         let own = 1.0 / (x + POOL_STRENGTH * common + 0.5);
         let doubt = (1.0 / (self.short.hits[i] + shape) + LAG_DRIFT * drift + own).sqrt();
         let p0 = local * (1.0 + DOUBT * doubt);
+        let p0 = if signal.is_failure() { p0 } else { p0.max(SPECS[i].prior) };
         let burst = pool.burst[i].value(BURST_PRIOR);
         let phi = 1.0 + per_minute * p0 * burst;
         // Half way to the small step must lie beyond what the baseline may do by itself.
@@ -200,9 +204,22 @@ impl Baseline {
         (self.long.hits[i] + POOL_STRENGTH * common) / (self.long.trials[i] + POOL_STRENGTH)
     }
 
-    /// Did anything happen since the last hours?
-    pub fn is_idle(&self) -> bool {
-        self.current.trials[0] == 0.0 && self.pending.iter().all(|b| b.trials[0] == 0.0)
+    /// Has nothing happened for the last blocks? Then the last hours are forgotten; answers how
+    /// many blocks it is idle, up to [`FORGOTTEN`].
+    pub fn idle(&mut self) -> Option<u8> {
+        if self.current.trials[0] > 0.0 || self.pending.iter().any(|b| b.trials[0] > 0.0) {
+            self.idle = 0;
+            return None;
+        }
+        if self.idle < FORGOTTEN {
+            self.idle += 1;
+            let keep = 0.5_f32.powf(1.0 / SHORT_HALF_LIFE);
+            for signal in 0..SIGNALS {
+                self.short.trials[signal] *= keep;
+                self.short.hits[signal] *= keep;
+            }
+        }
+        Some(self.idle)
     }
 }
 

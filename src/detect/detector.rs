@@ -18,6 +18,7 @@ use super::{
     models::Models,
     names::Names,
     sample::Sample,
+    traffic::Traffic,
     signal::{SIGNALS, Signal},
 };
 
@@ -47,6 +48,7 @@ pub struct Detector {
     pub(super) models: Models,
     pub(super) evals: Evals,
     pub(super) evidence: Evidence,
+    pub(super) traffic: Traffic,
     pub(super) ledger: Ledger,
     /// Leaves with counts in this tick, and those of this minute.
     dirty: Vec<u32>,
@@ -86,6 +88,7 @@ impl Detector {
             models: Models::default(),
             evals: Evals::default(),
             evidence: Evidence::default(),
+            traffic: Traffic::default(),
             ledger: Ledger::default(),
             dirty: Vec::new(),
             minute: Vec::new(),
@@ -120,6 +123,7 @@ impl Detector {
         self.config = config;
         self.names.rebuild();
         self.lattice.rebuild();
+        self.traffic.rebuild();
         self.leaf_of = (0..).zip(&self.leaves).map(|(at, leaf)| (leaf.key, at)).collect();
     }
 
@@ -174,8 +178,10 @@ impl Detector {
         }
         let at = u32::try_from(self.leaves.len()).unwrap_or(0);
         let nodes = self.lattice.place(at, &key, &self.names);
+        let volumes = self.traffic.place(&key, clock::tick_of(call.end_ns));
         self.leaves.push(Leaf {
             key,
+            volumes,
             hash: self.names.stable(&key),
             nodes,
             ..Leaf::default()
@@ -226,6 +232,7 @@ impl Detector {
             self.dirty.push(call.leaf);
         }
         let hits = leaf.take(call, tick, &self.pool);
+        self.traffic.take(call, leaf.volumes, tick);
         let mut key = leaf.key;
         self.pool.calls += 1.0;
         if let Some(warm) = &mut leaf.warm {
@@ -328,6 +335,7 @@ impl Detector {
                 leaf.end_minute(hot, &mut self.pool);
             }
         }
+        self.end_traffic_minute(tick, out);
         for (leaves, signals) in self.ledger.sweep(tick, out) {
             self.begin_anew(&leaves, signals);
         }

@@ -14,7 +14,7 @@ use super::{
 /// Share of the needed evidence from which a key is no longer learned from.
 const HOT_SHARE: f32 = 0.45;
 /// Nats that must stand without the strongest minute.
-const OUTSIDE: f32 = 4.0;
+const OUTSIDE: f32 = 5.0;
 /// Hits below which nothing is raised.
 const HITS_MIN: u32 = 4;
 /// Nats by which a scope that fits the kind better may be worse: less than chance gives.
@@ -25,6 +25,10 @@ const PAGE_RISE: f64 = 0.25;
 const NO_SUCCESS_TICKS: u32 = 180 / TICK_S;
 /// Share of calls that fail when nothing gets through.
 const NOTHING_THROUGH: f64 = 0.97;
+/// Nats from which a second signal says of what kind the first one is.
+const BESIDE: f32 = 4.0;
+/// Signals of a retry storm; their evidence is added up.
+const STORM: u32 = Signal::Retry.bit() | Signal::DeepRetry.bit();
 /// Scopes named as not affected.
 const NOT_AFFECTED: usize = 6;
 
@@ -49,7 +53,10 @@ impl Detector {
             let Some(node) = self.lattice.nodes.get_mut(at as usize) else {
                 continue;
             };
-            let Some(test) = node.candidates.iter_mut().find(|c| c.signal == signal) else {
+            let Some(place) = node.candidates.iter().position(|c| c.signal == signal) else {
+                continue;
+            };
+            let Some(test) = node.candidates.get_mut(place) else {
                 continue;
             };
             if !test.step(tick, bar.window) {
@@ -63,7 +70,11 @@ impl Detector {
             if evidence > HOT_SHARE * bar.evidence {
                 node.hot |= 1 << signal;
             }
-            if test.passed(&bar, tick).is_some() {
+            let enough = match STORM & (1 << signal) != 0 {
+                true => node.storm() >= bar.evidence,
+                false => node.test(signal).is_some_and(|t| t.passed(&bar, tick).is_some()),
+            };
+            if enough {
                 passed.push((evidence, node.hash, at, signal));
             }
         }
@@ -94,6 +105,7 @@ impl Detector {
             return;
         };
         let (key, leaves) = (node.key, self.keys(&node.leaves));
+        let kind = self.kind_at(kind, at, best, tick);
         if self.ledger.explained(kind, &key, &leaves, tick).is_some() {
             self.ledger.attached += 1;
             return;
@@ -103,6 +115,25 @@ impl Detector {
         };
         if let Some(finding) = self.weigh(kind, signal, key, leaves, &track.clone(), tick) {
             self.raise(finding, tick, out);
+        }
+    }
+
+    /// What the rise of a signal is called, beside what else rises in the same scope.
+    fn kind_at(&self, kind: Kind, at: u32, best: u32, tick: u32) -> Kind {
+        let (Some(node), Some(wide)) = (self.lattice.get(at), self.lattice.get(best)) else {
+            return kind;
+        };
+        let evidence = |signal: Signal| node.test(signal.index() as u8).map_or(0.0, Candidate::evidence);
+        match kind {
+            // One service whose clients multiply its failures.
+            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= BESIDE => Kind::RetryStorm,
+            // Longer prompts alone are growth; longer answers too are somebody spending.
+            Kind::ContextGrowth | Kind::CostBurn if evidence(Signal::OutputHigh) >= BESIDE => Kind::CostBurn,
+            Kind::CostBurn if evidence(Signal::InputHigh) >= BESIDE => Kind::ContextGrowth,
+            other => {
+                let _ = tick;
+                other
+            }
         }
     }
 

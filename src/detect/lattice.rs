@@ -13,6 +13,7 @@ use super::{
     Dimension, Scope,
     cusum::Candidate,
     names::{Names, Sym},
+    signal::Signal,
 };
 
 /// A scope: one name per dimension in the order of [`Dimension::ALL`]; 0 = all.
@@ -53,6 +54,9 @@ const DEFINED_BY: [Option<Dimension>; 10] = [
 /// what we do by our own.
 pub const PROVIDER_FIRST: [u8; 10] = [4, 4, 3, 2, 2, 0, 1, 2, 5, 3];
 pub const SERVICE_FIRST: [u8; 10] = [1, 0, 1, 2, 2, 3, 4, 4, 5, 3];
+
+/// Nats for more failures, without which retries are no storm.
+const STORM_FAILING: f32 = 4.0;
 
 /// A scope of one level.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -181,6 +185,16 @@ impl Node {
     /// The test of a signal, if one is under way.
     pub fn test(&self, signal: u8) -> Option<&Candidate> {
         self.candidates.iter().find(|c| c.signal == signal)
+    }
+
+    /// Evidence of a retry storm: retries beyond the usual, while calls fail more than usual.
+    pub fn storm(&self) -> f32 {
+        let evidence = |signal: Signal| self.test(signal.index() as u8).map_or(0.0, Candidate::evidence);
+        let failing = [Signal::Outage, Signal::RateLimit, Signal::Empty, Signal::Schema];
+        if failing.into_iter().map(evidence).fold(0.0, f32::max) < STORM_FAILING {
+            return 0.0;
+        }
+        evidence(Signal::Retry) + evidence(Signal::DeepRetry)
     }
 
     /// Ends the test of a signal.

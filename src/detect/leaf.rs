@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    baseline::{Baseline, Pool},
+    baseline::{Baseline, FORGOTTEN, Pool},
     cusum::Rate,
     fit::Fit,
     lattice::Key,
@@ -65,8 +65,8 @@ const MARGINS: [Margin; 8] = {
         margin(Signal::Ttft, Ttft, 0.9, 1.3),
         margin(Signal::InputLow, Input, 0.08, 1.0 / 1.4),
         margin(Signal::UserLow, User, 0.08, 1.0 / 1.4),
-        margin(Signal::InputHigh, Input, 0.92, 1.4),
-        margin(Signal::CostHigh, Cost, 0.92, 1.4),
+        margin(Signal::InputHigh, Input, 0.92, 1.6),
+        margin(Signal::CostHigh, Cost, 0.92, 1.6),
         margin(Signal::OutputHigh, Output, 0.92, 1.4),
     ]
 };
@@ -299,7 +299,11 @@ impl Warm {
     }
 
     fn roll(&mut self, hot: u32, open: u32, pool: &mut Pool) {
-        if self.baseline.is_idle() {
+        if let Some(blocks) = self.baseline.idle() {
+            if blocks < FORGOTTEN {
+                self.levels.iter_mut().for_each(|level| level.roll(false));
+                self.renew(pool);
+            }
             return;
         }
         self.baseline.roll(hot, open, pool);
@@ -323,6 +327,10 @@ impl Warm {
                 *threshold = value * margin.factor;
             }
         }
+        self.renew(pool);
+    }
+
+    fn renew(&mut self, pool: &Pool) {
         let per_minute = self.baseline.per_minute();
         for signal in Signal::ALL {
             self.rates[signal.index()] = self.baseline.rate(signal, pool, per_minute);
