@@ -7,6 +7,7 @@
 mod alert;
 mod check;
 mod classify;
+pub mod detect;
 pub mod enrich;
 mod knowledge;
 mod logging;
@@ -84,6 +85,15 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },
+    /// Find the incidents in a stream of calls and evaluations, one JSON object a line
+    Detect {
+        /// The stream; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Work the failure class out even where a line tells it
+        #[arg(long)]
+        strip_class: bool,
+    },
     /// Run one SQL statement in the store and print its result
     Query { sql: String },
     /// Alerts of the running collector: list, show, silence, acknowledge, test
@@ -134,24 +144,24 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
+fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure> {
     match command {
         Command::Serve => {
-            let (config, warnings) = load(file)?;
+            let (config, warnings) = load(config_file)?;
             block_on(async {
                 let telemetry = logging::start(&config)?;
                 warnings
                     .iter()
                     .for_each(|warning| tracing::warn!("{warning}"));
-                let served = serve::run(config, file.map(Path::to_owned)).await;
+                let served = serve::run(config, config_file.map(Path::to_owned)).await;
                 telemetry.flush().await;
                 served
             })
         }
-        Command::Check => check::run(file, &load(file)?.1),
-        Command::PrintConfig { reference } => print_config::run(file, reference),
+        Command::Check => check::run(config_file, &load(config_file)?.1),
+        Command::PrintConfig { reference } => print_config::run(config_file, reference),
         Command::Enrich { files } => {
-            let (config, _) = load(file)?;
+            let (config, _) = load(config_file)?;
             let knowledge = knowledge::load(&config)?;
             let mut out = io::stdout().lock();
             match enrich::run(&files, &knowledge.attributes, &knowledge.rules, &mut out) {
@@ -161,16 +171,29 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
                 done => Ok(done.map_err(anyhow::Error::new)?),
             }
         }
-        Command::Classify { rules } => Ok(classify::run(load(file)?.0, rules)?),
+        Command::Classify { rules } => Ok(classify::run(load(config_file)?.0, rules)?),
+        Command::Detect { file, strip_class } => {
+            let (config, _) = load(config_file)?;
+            let knowledge = knowledge::load(&config)?;
+            let options = detect::Options { strip_class };
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            let done = detect::run(&file, options, &knowledge.rules, &mut out);
+            match done.and_then(|()| Ok(out.flush()?)) {
+                Err(detect::DetectError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => {
+                    Err(Failure::ReaderGone)
+                }
+                done => Ok(done.map_err(anyhow::Error::new)?),
+            }
+        }
         Command::Query { sql } => {
-            let target = target::of(&load(file)?.0)?;
+            let target = target::of(&load(config_file)?.0)?;
             block_on(async move { Ok(query::run(&target, &sql).await?) })
         }
         Command::Alert { action } => {
-            let (config, _) = load(file)?;
+            let (config, _) = load(config_file)?;
             block_on_command(async move { alert::run(&config, action).await })
         }
-        Command::Schema { action } => block_on(apply_schema(load(file)?.0, action)),
+        Command::Schema { action } => block_on(apply_schema(load(config_file)?.0, action)),
         // No runtime here: the child builds what it needs after the engine is set up.
         Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
     }

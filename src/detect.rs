@@ -4,12 +4,38 @@
 //! with [`Change`]s of incidents. It does no I/O, reads no clock and sees no prompt text, so live
 //! traffic, a replayed file and a backtest over stored history give the same incidents. Turning an
 //! incident into a message that a person reads is `alert`'s work.
+//!
+//! `docs/detector.md` says how it works and where every constant comes from.
 
+mod baseline;
+mod clock;
+mod config;
+mod cusum;
+mod detector;
+mod evals;
+mod evidence;
 mod fact;
+mod fit;
 mod incident;
+mod judge;
+mod lattice;
+mod leaf;
+mod ledger;
+mod level;
+mod models;
+mod names;
+mod sample;
+mod signal;
+mod sketch;
+mod snapshot;
+mod traffic;
+mod volume;
 
+pub use config::{Budget, DetectorConfig, Override, Period, Sensitivity, StaticRule};
+pub use detector::Detector;
 pub use fact::{CallFact, EvalFact, Fact};
 pub use incident::{
     BlastRadius, Change, Confidence, Delta, Dimension, Exemplar, Impact, Incident, Kind, Observed,
     Scope, Severity, Share, State, Unit, UnknownKind,
 };
+pub use snapshot::SnapshotError;

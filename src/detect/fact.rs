@@ -62,6 +62,9 @@ pub struct CallFact<'a> {
     pub attempt: u16,
     /// Tool that the call is about, when a tool failed.
     pub tool: &'a str,
+    /// Did the call have to do with tools? They are what the share of failed tools is taken of;
+    /// `None` = not known, then it is taken of all calls.
+    pub used_tools: Option<bool>,
 
     // How much.
     pub input_tokens: Option<u64>,

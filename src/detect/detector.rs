@@ -1,0 +1,438 @@
+//! The detector: facts are counted in their key, ticks are closed, tests are looked at.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CallFact, Change, DetectorConfig, Dimension, EvalFact, Fact,
+    baseline::{BLOCK_S, Pool},
+    clock::{self, Clock},
+    cusum::{Rate, TICK_S},
+    evals::Evals,
+    evidence::Evidence,
+    lattice::{Key, Lattice, TENANT_LEVEL},
+    leaf::Leaf,
+    ledger::Ledger,
+    models::Models,
+    names::Names,
+    sample::Sample,
+    signal::{SIGNALS, Signal},
+    traffic::Traffic,
+};
+
+pub(super) const MINUTE_TICKS: u32 = 60 / TICK_S;
+const BLOCK_TICKS: u32 = BLOCK_S / TICK_S;
+/// A silence longer than this is jumped over, ticks: a day.
+const JUMP_TICKS: u32 = 86_400 / TICK_S;
+/// Signals that are tested per tenant too.
+const METERED: u32 = Signal::RateLimit.bit() | Signal::Quota.bit() | Signal::Auth.bit();
+/// Tests of tenants under way, at most.
+const TENANT_TESTS_MAX: usize = 20_000;
+
+/// The state machine. See the module's documentation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Detector {
+    #[serde(skip)]
+    pub(super) config: DetectorConfig,
+    pub(super) clock: Clock,
+    pub(super) names: Names,
+    pub(super) leaves: Vec<Leaf>,
+    #[serde(skip)]
+    leaf_of: HashMap<Key, u32, FixedState>,
+    pub(super) lattice: Lattice,
+    pub(super) tenant_nodes: Vec<u32>,
+    pub(super) pool: Pool,
+    pool_rates: [Rate; SIGNALS],
+    pub(super) models: Models,
+    pub(super) evals: Evals,
+    pub(super) evidence: Evidence,
+    pub(super) traffic: Traffic,
+    pub(super) ledger: Ledger,
+    /// Leaves with counts in this tick, and those of this minute.
+    dirty: Vec<u32>,
+    minute: Vec<u32>,
+    /// Tests that got evidence in this tick.
+    pub(super) touched: Vec<(u32, u8)>,
+    waiting_evals: Vec<OwnedEval>,
+}
+
+/// An evaluation that waits for its tick.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct OwnedEval {
+    tick: u32,
+    key: Key,
+    suite: u32,
+    run: u32,
+    passed: Option<bool>,
+    score: Option<f64>,
+}
+
+// === impl Detector ===
+
+impl Detector {
+    /// A detector that has seen nothing.
+    pub fn new(config: DetectorConfig) -> Detector {
+        let pool = Pool::default();
+        Detector {
+            config,
+            clock: Clock::default(),
+            names: Names::default(),
+            leaves: Vec::new(),
+            leaf_of: HashMap::default(),
+            lattice: Lattice::default(),
+            tenant_nodes: Vec::new(),
+            pool_rates: Signal::ALL.map(|signal| pool.rate(signal)),
+            pool,
+            models: Models::default(),
+            evals: Evals::default(),
+            evidence: Evidence::default(),
+            traffic: Traffic::default(),
+            ledger: Ledger::default(),
+            dirty: Vec::new(),
+            minute: Vec::new(),
+            touched: Vec::new(),
+            waiting_evals: Vec::new(),
+        }
+    }
+
+    /// Is told a fact; answers with what it changed.
+    pub fn observe(&mut self, fact: &Fact<'_>, out: &mut Vec<Change>) {
+        match fact {
+            // Its first form was counted; counting the second would make two calls of one.
+            Fact::Call(call) if call.corrected => return,
+            Fact::Call(call) => self.wait(call),
+            Fact::Eval(eval) => self.wait_eval(eval),
+        }
+        self.run(out);
+    }
+
+    /// Is told that time has passed: everything up to the watermark was sent.
+    pub fn advance(&mut self, watermark_ns: u64, out: &mut Vec<Change>) {
+        self.clock.advance(watermark_ns);
+        self.run(out);
+    }
+
+    /// Facts that came after their tick was closed.
+    pub fn late(&self) -> u64 {
+        self.clock.late
+    }
+
+    pub(super) fn rebuild(&mut self, config: DetectorConfig) {
+        self.config = config;
+        self.names.rebuild();
+        self.lattice.rebuild();
+        self.traffic.rebuild();
+        self.leaf_of = (0..)
+            .zip(&self.leaves)
+            .map(|(at, leaf)| (leaf.key, at))
+            .collect();
+    }
+
+    fn wait(&mut self, call: &CallFact<'_>) {
+        let leaf = self.leaf(call);
+        let sample = Sample::new(call, leaf, &mut self.names);
+        self.clock.push(sample);
+    }
+
+    fn wait_eval(&mut self, eval: &EvalFact<'_>) {
+        let mut key = Key::default();
+        for (dimension, text) in [
+            (Dimension::Service, eval.service),
+            (Dimension::Environment, eval.environment),
+            (Dimension::Feature, eval.feature),
+        ] {
+            key[dimension as usize] = self.names.intern(text);
+        }
+        self.clock.advance(eval.end_ns);
+        self.waiting_evals.push(OwnedEval {
+            tick: clock::tick_of(eval.end_ns).max(self.clock.next),
+            key,
+            suite: self.names.intern(eval.suite),
+            run: self.names.intern(eval.run_id),
+            passed: eval.passed,
+            score: eval.score,
+        });
+    }
+
+    /// The leaf of a call, made when it is new.
+    fn leaf(&mut self, call: &CallFact<'_>) -> u32 {
+        let names = &mut self.names;
+        let mut key: Key = [
+            0,
+            names.intern(call.service),
+            names.intern(call.environment),
+            names.intern(call.region),
+            names.intern(call.feature),
+            names.intern(call.provider),
+            names.intern(call.request_model),
+        ];
+        if let Some(leaf) = self.leaf_of.get(&key) {
+            return *leaf;
+        }
+        if self.leaves.len() >= self.config.keys_max {
+            // What is common to all stays known: provider and model.
+            let other = names.intern("(other)");
+            key = [0, other, other, 0, other, key[5], other];
+            if let Some(leaf) = self.leaf_of.get(&key) {
+                return *leaf;
+            }
+        }
+        let at = u32::try_from(self.leaves.len()).unwrap_or(0);
+        let nodes = self.lattice.place(at, &key, &self.names);
+        let volumes = self.traffic.place(&key, clock::tick_of(call.end_ns));
+        self.leaves.push(Leaf {
+            key,
+            volumes,
+            hash: self.names.stable(&key),
+            nodes,
+            ..Leaf::default()
+        });
+        self.leaf_of.insert(key, at);
+        at
+    }
+
+    /// Works off every tick that is complete.
+    fn run(&mut self, out: &mut Vec<Change>) {
+        let until = self.clock.complete(self.config.lateness_s);
+        if until <= self.clock.next {
+            return;
+        }
+        if until - self.clock.next > JUMP_TICKS
+            && self.clock.first_waiting().is_none_or(|t| t > until)
+        {
+            self.clock.next = until - JUMP_TICKS;
+        }
+        while self.clock.next < until {
+            let tick = self.clock.next;
+            self.tick(tick, out);
+            self.clock.next = tick + 1;
+        }
+    }
+
+    fn tick(&mut self, tick: u32, out: &mut Vec<Change>) {
+        if self.clock.first_waiting() == Some(tick) {
+            for call in self.clock.take(tick) {
+                self.count(&call, tick, out);
+            }
+        }
+        self.run_evals(tick, out);
+        self.gather(tick);
+        self.judge(tick, out);
+        if tick % MINUTE_TICKS == MINUTE_TICKS - 1 {
+            self.end_minute(tick, out);
+        }
+        if tick % BLOCK_TICKS == BLOCK_TICKS - 1 {
+            self.end_block();
+        }
+    }
+
+    /// Counts a call everywhere it belongs.
+    fn count(&mut self, call: &Sample, tick: u32, out: &mut Vec<Change>) {
+        let Some(leaf) = self.leaves.get_mut(call.leaf as usize) else {
+            return;
+        };
+        if leaf.tick.trials[0] == 0 {
+            self.dirty.push(call.leaf);
+        }
+        let hits = leaf.take(call, tick, &self.pool);
+        self.traffic.take(call, leaf.volumes, tick);
+        let mut key = leaf.key;
+        self.pool.calls += 1.0;
+        if let Some(warm) = &mut leaf.warm {
+            self.evidence.note(call, &leaf.key, &mut warm.seen);
+        }
+        key[Dimension::Tenant as usize] = call.tenant;
+        if hits != 0 {
+            self.evidence.odd(call, &leaf.key, hits);
+        }
+        if !self.ledger.entries.is_empty() {
+            self.ledger.count(call, &key, hits, tick);
+        }
+        if call.tenant != 0 && (hits & METERED != 0 || !self.tenant_nodes.is_empty()) {
+            self.count_tenant(call, &key, hits, tick);
+        }
+        let (provider, request) = (
+            key[Dimension::Provider as usize],
+            key[Dimension::RequestModel as usize],
+        );
+        if let Some(news) = self
+            .models
+            .take(provider, request, call.response_model, tick)
+        {
+            self.model_news(&news, &key, tick, out);
+        }
+    }
+
+    /// Evidence for a tenant of its own.
+    fn count_tenant(&mut self, call: &Sample, key: &Key, hits: u32, tick: u32) {
+        let open = hits & METERED != 0 && self.tenant_nodes.len() < TENANT_TESTS_MAX;
+        let Some(at) = self.lattice.tenant(key, open, &self.names) else {
+            return;
+        };
+        let (Some(leaf), Some(node)) = (
+            self.leaves.get(call.leaf as usize),
+            self.lattice.nodes.get_mut(at as usize),
+        ) else {
+            return;
+        };
+        if node.leaves.is_empty() {
+            self.tenant_nodes.push(at);
+        }
+        if !node.leaves.contains(&call.leaf) {
+            node.leaves.push(call.leaf);
+        }
+        let mut mask = (node.active | hits) & METERED;
+        while mask != 0 {
+            let signal = mask.trailing_zeros() as u8;
+            mask &= mask - 1;
+            let rate = leaf.rate(usize::from(signal), &self.pool_rates);
+            if let Some(test) = node.candidate(signal, tick) {
+                if test.trials == 0 {
+                    self.touched.push((at, signal));
+                }
+                test.add(&rate, 1, hits >> signal & 1);
+            }
+        }
+    }
+
+    /// Adds the tick's evidence of every leaf to the nodes that it lies in.
+    fn gather(&mut self, tick: u32) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_by_key(|at| self.leaves.get(*at as usize).map_or(0, |leaf| leaf.hash));
+        for at in &dirty {
+            let Some(leaf) = self.leaves.get_mut(*at as usize) else {
+                continue;
+            };
+            for node_at in &leaf.nodes {
+                let Some(node) = self.lattice.nodes.get_mut(*node_at as usize) else {
+                    continue;
+                };
+                let mut mask = node.active | leaf.tick.hit_mask;
+                while mask != 0 {
+                    let signal = mask.trailing_zeros() as u8;
+                    mask &= mask - 1;
+                    let i = usize::from(signal);
+                    let (Some(n), Some(x)) = (leaf.tick.trials.get(i), leaf.tick.hits.get(i))
+                    else {
+                        continue;
+                    };
+                    let levels = Signal::ALL.get(i).map_or(0, |s| s.spec().levels);
+                    if *n == 0 || levels >> node.level & 1 == 0 {
+                        continue;
+                    }
+                    let rate = leaf.rate(i, &self.pool_rates);
+                    if let Some(test) = node.candidate(signal, tick) {
+                        if test.trials == 0 {
+                            self.touched.push((*node_at, signal));
+                        }
+                        test.add(&rate, u32::from(*n), u32::from(*x));
+                    }
+                }
+            }
+            leaf.end_tick();
+            if !self.minute.contains(at) {
+                self.minute.push(*at);
+            }
+        }
+        dirty.clear();
+        self.dirty = dirty;
+    }
+
+    fn end_minute(&mut self, tick: u32, out: &mut Vec<Change>) {
+        for at in std::mem::take(&mut self.minute) {
+            let hot = self.hot(at) | self.open(at);
+            if let Some(leaf) = self.leaves.get_mut(at as usize) {
+                leaf.end_minute(hot, &mut self.pool);
+            }
+        }
+        self.end_traffic_minute(tick, out);
+        for (leaves, signals) in self.ledger.sweep(tick, out) {
+            self.begin_anew(&leaves, signals);
+        }
+    }
+
+    /// Ends the tests of signals at every node that an incident which is over touched.
+    fn begin_anew(&mut self, leaves: &[Key], signals: u32) {
+        let mut nodes = self.tenant_nodes.clone();
+        for leaf in leaves.iter().filter_map(|key| self.leaf_of.get(key)) {
+            if let Some(leaf) = self.leaves.get(*leaf as usize) {
+                nodes.extend(&leaf.nodes);
+            }
+        }
+        for at in nodes {
+            if let Some(node) = self.lattice.nodes.get_mut(at as usize) {
+                for signal in Signal::ALL.iter().filter(|s| s.bit() & signals != 0) {
+                    node.drop_test(signal.index() as u8);
+                }
+            }
+        }
+    }
+
+    fn end_block(&mut self) {
+        for at in 0..self.leaves.len() as u32 {
+            let (hot, open) = (self.hot(at), self.open(at));
+            if let Some(leaf) = self.leaves.get_mut(at as usize) {
+                leaf.end_block(hot, open, &mut self.pool);
+            }
+        }
+        self.lattice.nodes.iter_mut().for_each(|node| node.hot = 0);
+        self.pool.age();
+        self.pool_rates = Signal::ALL.map(|signal| self.pool.rate(signal));
+    }
+
+    /// Signals that may become an incident at a leaf.
+    fn hot(&self, leaf: u32) -> u32 {
+        let leaf = self.leaves.get(leaf as usize);
+        let nodes = leaf.into_iter().flat_map(|l| &l.nodes);
+        let nodes = nodes.filter_map(|at| self.lattice.get(*at));
+        nodes.fold(0, |mask, node| mask | node.hot)
+    }
+
+    /// Signals of open incidents at a leaf.
+    fn open(&self, leaf: u32) -> u32 {
+        let leaf = self.leaves.get(leaf as usize);
+        leaf.map_or(0, |l| self.ledger.signals_of(&l.key))
+    }
+
+    fn run_evals(&mut self, tick: u32, out: &mut Vec<Change>) {
+        if self.waiting_evals.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.waiting_evals);
+        for eval in waiting {
+            if eval.tick > tick {
+                self.waiting_evals.push(eval);
+                continue;
+            }
+            let case = EvalFact {
+                passed: eval.passed,
+                score: eval.score,
+                ..EvalFact::default()
+            };
+            if let Some(verdict) = self
+                .evals
+                .take(&eval.key, eval.suite, eval.run, &case, tick)
+            {
+                self.eval_news(verdict, &eval.key, tick, out);
+            }
+        }
+    }
+
+    /// Forgets a test of a tenant.
+    pub(super) fn drop_tenant(&mut self, node: u32) {
+        let leaves = self.lattice.get(node).map(|n| n.leaves.clone());
+        for leaf in leaves.unwrap_or_default() {
+            self.lattice.remove(leaf, &[node]);
+        }
+        self.tenant_nodes.retain(|n| *n != node);
+    }
+
+    /// The level of a node, for tests of tenants.
+    pub(super) fn is_tenant(&self, node: u32) -> bool {
+        self.lattice
+            .get(node)
+            .is_some_and(|n| n.level == TENANT_LEVEL)
+    }
+}

@@ -1,0 +1,258 @@
+//! The lattice of scopes: the finest key of a call, and the wider scopes that it lies in.
+//!
+//! A *leaf* is what a call belongs to; a *node* is a scope of one level, with the leaves in it and
+//! the tests under way on it. Evidence is computed once per leaf and added up in its nodes, so that
+//! an outage of a provider convinces at the provider before it does at any one service.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Dimension, Scope,
+    cusum::Candidate,
+    names::{Names, Sym},
+    signal::Signal,
+};
+
+/// A scope: one name per dimension in the order of [`Dimension::ALL`]; 0 = all.
+pub type Key = [Sym; 7];
+
+/// The levels, from narrow to wide; the last takes the tenant in.
+pub static LEVELS: [&[Dimension]; 10] = {
+    use Dimension::*;
+    [
+        &[
+            Service,
+            Environment,
+            Region,
+            Feature,
+            Provider,
+            RequestModel,
+        ],
+        &[Service, Environment, Feature],
+        &[Service, Environment],
+        &[Service, Environment, Provider, RequestModel],
+        &[Service, Environment, Provider],
+        &[Provider, RequestModel],
+        &[Provider],
+        &[Provider, Region],
+        &[Environment],
+        &[Tenant, Service, Environment, Provider],
+    ]
+};
+/// Position of the level with the tenant.
+pub const TENANT_LEVEL: u8 = 9;
+/// Dimension that must be known for a level to exist, as a position in [`Dimension::ALL`].
+const DEFINED_BY: [Option<Dimension>; 10] = [
+    None,
+    Some(Dimension::Feature),
+    Some(Dimension::Service),
+    Some(Dimension::RequestModel),
+    Some(Dimension::Provider),
+    Some(Dimension::RequestModel),
+    Some(Dimension::Provider),
+    Some(Dimension::Region),
+    Some(Dimension::Environment),
+    Some(Dimension::Tenant),
+];
+/// When two scopes explain equally well: what a provider does is told by the provider's names,
+/// what we do by our own.
+pub const PROVIDER_FIRST: [u8; 10] = [4, 4, 3, 2, 2, 0, 1, 2, 5, 3];
+pub const SERVICE_FIRST: [u8; 10] = [1, 0, 1, 2, 2, 3, 4, 4, 5, 3];
+
+/// Nats for more failures, without which retries are no storm.
+const STORM_FAILING: f32 = 4.0;
+
+/// A scope of one level.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Node {
+    pub level: u8,
+    pub key: Key,
+    /// The same in every process.
+    pub hash: u64,
+    pub leaves: Vec<u32>,
+    pub candidates: Vec<Candidate>,
+    /// Signals with a test under way.
+    pub active: u32,
+    /// Signals that something is going on with, in this block.
+    pub hot: u32,
+}
+
+/// All nodes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Lattice {
+    pub nodes: Vec<Node>,
+    #[serde(skip)]
+    index: HashMap<(u8, Key), u32, FixedState>,
+    free: Vec<u32>,
+}
+
+// === impl Lattice ===
+
+impl Lattice {
+    /// The nodes that a leaf lies in, made where they do not exist.
+    pub fn place(&mut self, leaf: u32, key: &Key, names: &Names) -> Vec<u32> {
+        let mut found = Vec::with_capacity(8);
+        for level in 0..TENANT_LEVEL {
+            if let Some(node) = self.node(level, key, names) {
+                if let Some(node) = self.nodes.get_mut(node as usize) {
+                    node.leaves.push(leaf);
+                }
+                found.push(node);
+            }
+        }
+        found
+    }
+
+    /// The node of a level for a key; `None` when the key does not name what defines the level.
+    pub fn node(&mut self, level: u8, key: &Key, names: &Names) -> Option<u32> {
+        let own = project(level, key)?;
+        if let Some(node) = self.index.get(&(level, own)) {
+            return Some(*node);
+        }
+        let node = Node {
+            level,
+            key: own,
+            hash: names.stable(&own) ^ u64::from(level),
+            leaves: Vec::new(),
+            candidates: Vec::new(),
+            active: 0,
+            hot: 0,
+        };
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None => {
+                self.nodes.push(node.clone());
+                u32::try_from(self.nodes.len() - 1).ok()?
+            }
+        };
+        *self.nodes.get_mut(at as usize)? = node;
+        self.index.insert((level, own), at);
+        Some(at)
+    }
+
+    /// The node of a tenant; made only when asked to.
+    pub fn tenant(&mut self, key: &Key, make: bool, names: &Names) -> Option<u32> {
+        if make {
+            return self.node(TENANT_LEVEL, key, names);
+        }
+        let own = project(TENANT_LEVEL, key)?;
+        self.index.get(&(TENANT_LEVEL, own)).copied()
+    }
+
+    /// Takes a leaf out of its nodes; empty nodes are forgotten.
+    pub fn remove(&mut self, leaf: u32, nodes: &[u32]) {
+        for at in nodes {
+            let Some(node) = self.nodes.get_mut(*at as usize) else {
+                continue;
+            };
+            node.leaves.retain(|l| *l != leaf);
+            if node.leaves.is_empty() {
+                self.index.remove(&(node.level, node.key));
+                (node.candidates, node.active, node.hot) = (Vec::new(), 0, 0);
+                self.free.push(*at);
+            }
+        }
+    }
+
+    /// The node, which exists as long as a leaf of it does.
+    pub fn get(&self, node: u32) -> Option<&Node> {
+        self.nodes.get(node as usize)
+    }
+
+    /// Builds the index after the nodes were read back.
+    pub fn rebuild(&mut self) {
+        let free: Vec<u32> = self.free.clone();
+        self.index = (0..)
+            .zip(&self.nodes)
+            .filter(|(at, _)| !free.contains(at))
+            .map(|(at, node)| ((node.level, node.key), at))
+            .collect();
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// The test of a signal, started if there is none.
+    pub fn candidate(&mut self, signal: u8, tick: u32) -> Option<&mut Candidate> {
+        let at = match self.candidates.iter().position(|c| c.signal == signal) {
+            Some(at) => at,
+            None => {
+                self.candidates.push(Candidate::new(signal, tick));
+                self.active |= 1 << signal;
+                self.candidates.len() - 1
+            }
+        };
+        self.candidates.get_mut(at)
+    }
+
+    /// The test of a signal, if one is under way.
+    pub fn test(&self, signal: u8) -> Option<&Candidate> {
+        self.candidates.iter().find(|c| c.signal == signal)
+    }
+
+    /// Evidence of a retry storm: retries beyond the usual, while calls fail more than usual.
+    pub fn storm(&self) -> f32 {
+        let evidence = |signal: Signal| {
+            self.test(signal.index() as u8)
+                .map_or(0.0, Candidate::evidence)
+        };
+        let failing = [
+            Signal::Outage,
+            Signal::RateLimit,
+            Signal::Empty,
+            Signal::Schema,
+        ];
+        if failing.into_iter().map(evidence).fold(0.0, f32::max) < STORM_FAILING {
+            return 0.0;
+        }
+        evidence(Signal::Retry) + evidence(Signal::DeepRetry)
+    }
+
+    /// Ends the test of a signal.
+    pub fn drop_test(&mut self, signal: u8) {
+        self.candidates.retain(|c| c.signal != signal);
+        self.active &= !(1 << signal);
+    }
+}
+
+/// The part of a key that a level names.
+pub fn project(level: u8, key: &Key) -> Option<Key> {
+    let at = usize::from(level);
+    if let Some(dimension) = DEFINED_BY.get(at).copied().flatten()
+        && key.get(dimension as usize).copied().unwrap_or(0) == 0
+    {
+        return None;
+    }
+    let mut own = Key::default();
+    for dimension in LEVELS.get(at).copied().unwrap_or(&[]) {
+        let i = *dimension as usize;
+        if let (Some(to), Some(from)) = (own.get_mut(i), key.get(i)) {
+            *to = *from;
+        }
+    }
+    Some(own)
+}
+
+/// A key as labels.
+pub fn labels(key: &Key, names: &Names) -> Scope {
+    Dimension::ALL
+        .into_iter()
+        .zip(key)
+        .filter(|(_, sym)| **sym != 0)
+        .map(|(dimension, sym)| (dimension, vec![names.text(*sym).to_owned()]))
+        .collect()
+}
+
+/// Does `wide` contain `narrow`?
+pub fn contains(wide: &Key, narrow: &Key) -> bool {
+    wide.iter().zip(narrow).all(|(w, n)| *w == 0 || w == n)
+}
+
+/// Can a call lie in both?
+pub fn overlap(a: &Key, b: &Key) -> bool {
+    a.iter().zip(b).all(|(a, b)| *a == 0 || *b == 0 || a == b)
+}

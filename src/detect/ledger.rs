@@ -1,0 +1,272 @@
+//! The incidents that are open: one per cause, until it is over.
+//!
+//! A finding that an open incident explains is attached to it (its impact grows), not raised
+//! beside it. An incident closes when what rose has come down by more than half of the rise for
+//! ten minutes, or has become the new normal.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Change, Incident, Kind, State,
+    clock::end_of,
+    cusum::TICK_S,
+    lattice::{Key, contains},
+    sample::Sample,
+};
+
+/// Open incidents; findings beyond are counted only.
+const OPEN_MAX: usize = 500;
+/// Calm before an incident is closed, ticks: ten minutes.
+const CALM_TICKS: u32 = 600 / TICK_S;
+/// A closed incident that comes back within this time is the same one: half an hour.
+const REFIRE_TICKS: u32 = 1800 / TICK_S;
+/// After 8 hours a level is the new normal.
+pub const ACCEPT_TICKS: u32 = 8 * 3600 / TICK_S;
+/// Share of the rise below which it counts as over.
+const CLOSE_SHARE: f64 = 0.4;
+/// The gauge forgets half in five minutes, or in ten calls where calls are rare.
+const GAUGE_TICKS: f64 = 300.0 / TICK_S as f64;
+const GAUGE_CALLS: f64 = 10.0;
+/// Effects that begin this long after a model was changed are not its effects.
+const MODEL_CHANGE_TICKS: u32 = 2 * 3600 / TICK_S;
+
+/// Open and lately closed incidents.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    pub entries: Vec<Entry>,
+    /// Findings that were part of an open incident.
+    pub attached: u64,
+    /// Findings that found no place.
+    pub refused: u64,
+}
+
+/// An incident and how it is watched.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    pub incident: Incident,
+    pub key: Key,
+    /// Leaves that the scope had when it was raised.
+    pub leaves: Vec<Key>,
+    /// Signals that it is about; 0 = watched by who raised it.
+    pub signals: u32,
+    pub opened: u32,
+    pub onset: u32,
+    pub closed: Option<u32>,
+    gauge: Gauge,
+    calm_since: Option<u32>,
+}
+
+/// The share of hits now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Gauge {
+    trials: f64,
+    hits: f64,
+    tick: u32,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Is there an open incident (or one closed a moment ago) that explains this finding?
+    pub fn explained(&self, kind: Kind, key: &Key, leaves: &[Key], tick: u32) -> Option<usize> {
+        self.entries.iter().position(|e| {
+            let same = e.incident.kind == kind;
+            let age = tick.saturating_sub(e.opened);
+            let lasting = e.incident.kind != Kind::ModelChange || age <= MODEL_CHANGE_TICKS;
+            (same || lasting && explains(e.incident.kind, kind)) && e.touches(key, leaves)
+        })
+    }
+
+    /// Opens an incident.
+    pub fn open(&mut self, entry: Entry, out: &mut Vec<Change>) {
+        if self.entries.len() >= OPEN_MAX {
+            self.refused += 1;
+            return;
+        }
+        out.push(Change {
+            at_ns: entry.incident.raised_ns,
+            state: State::Opened,
+            incident: entry.incident.clone(),
+        });
+        self.entries.push(entry);
+    }
+
+    /// Counts a call in the incidents that it belongs to.
+    pub fn count(&mut self, call: &Sample, key: &Key, hits: u32, tick: u32) {
+        for entry in &mut self.entries {
+            if entry.closed.is_none() && contains(&entry.key, key) {
+                entry.count(call, hits, tick);
+            }
+        }
+    }
+
+    /// Closes what is over; once a minute.
+    ///
+    /// Answers with scopes and signals that may begin anew.
+    pub fn sweep(&mut self, tick: u32, out: &mut Vec<Change>) -> Vec<(Vec<Key>, u32)> {
+        let mut ended = Vec::new();
+        for entry in &mut self.entries {
+            if entry.closed.is_none() && entry.signals != 0 && entry.is_over(tick) {
+                entry.close(tick, out);
+                ended.push((entry.leaves.clone(), entry.signals));
+            }
+        }
+        self.entries.retain(|e| {
+            e.closed
+                .is_none_or(|at| tick.saturating_sub(at) < REFIRE_TICKS)
+        });
+        ended
+    }
+
+    /// Signals of open incidents that touch a leaf, which must not be learned from.
+    pub fn signals_of(&self, key: &Key) -> u32 {
+        self.entries
+            .iter()
+            .filter(|e| e.closed.is_none() && contains(&e.key, key))
+            .fold(0, |mask, e| mask | e.signals)
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    pub fn new(
+        incident: Incident,
+        key: Key,
+        leaves: Vec<Key>,
+        signals: u32,
+        onset: u32,
+        tick: u32,
+    ) -> Entry {
+        let trials = GAUGE_CALLS;
+        Entry {
+            gauge: Gauge {
+                trials,
+                hits: incident.observed.value * trials,
+                tick,
+            },
+            incident,
+            key,
+            leaves,
+            signals,
+            opened: tick,
+            onset,
+            closed: None,
+            calm_since: None,
+        }
+    }
+
+    /// Do the scopes share calls?
+    fn touches(&self, key: &Key, leaves: &[Key]) -> bool {
+        let mut wide = self.key;
+        let [tenant, ..] = &mut wide;
+        let [other, ..] = key;
+        if *tenant != 0 && *other != 0 && tenant != other {
+            return false;
+        }
+        *tenant = 0;
+        leaves.iter().any(|leaf| contains(&wide, leaf))
+    }
+
+    fn count(&mut self, call: &Sample, hits: u32, tick: u32) {
+        let impact = &mut self.incident.impact;
+        impact.calls += 1;
+        impact.failed += u64::from(call.failed);
+        impact.tokens += call.tokens() as u64;
+        if let Some(cost) = call.cost {
+            *impact.cost_usd.get_or_insert(0.0) += f64::from(cost);
+        }
+        let gauge = &mut self.gauge;
+        let passed = f64::from(tick.saturating_sub(gauge.tick));
+        let rare = 0.5_f64.powf(1.0 / GAUGE_CALLS);
+        let keep = 0.5_f64.powf(passed / GAUGE_TICKS).max(rare);
+        let hit = if hits & self.signals != 0 { 1.0 } else { 0.0 };
+        gauge.trials = gauge.trials * keep + 1.0;
+        gauge.hits = gauge.hits * keep + hit;
+        gauge.tick = tick;
+    }
+
+    fn is_over(&mut self, tick: u32) -> bool {
+        let seen = &self.incident.observed;
+        let limit = seen.baseline + CLOSE_SHARE * (seen.value - seen.baseline).max(0.0);
+        if self.gauge.hits / self.gauge.trials.max(1.0) > limit {
+            self.calm_since = None;
+            return tick.saturating_sub(self.opened) > ACCEPT_TICKS;
+        }
+        let since = *self.calm_since.get_or_insert(tick);
+        tick.saturating_sub(since) >= CALM_TICKS
+    }
+
+    /// Ends it.
+    pub fn close(&mut self, tick: u32, out: &mut Vec<Change>) {
+        self.closed = Some(tick);
+        self.incident.ended_ns = Some(end_of(self.calm_since.unwrap_or(tick)));
+        out.push(Change {
+            at_ns: end_of(tick),
+            state: State::Closed,
+            incident: self.incident.clone(),
+        });
+    }
+}
+
+/// Which kinds are symptoms of which, in the same scope at the same time.
+pub fn explains(cause: Kind, symptom: Kind) -> bool {
+    use Kind::*;
+    let symptoms: &[Kind] = match cause {
+        ProviderOutage => &[
+            LatencyShift,
+            EmptyRise,
+            RateLimitSpike,
+            TruncatedRise,
+            EvalDrop,
+        ],
+        QuotaExhausted => &[RateLimitSpike, RetryStorm, QuotaLow, EvalDrop],
+        RateLimitSpike => &[RetryStorm, LatencyShift, QuotaLow],
+        RetryStorm => &[
+            ProviderOutage,
+            RateLimitSpike,
+            LatencyShift,
+            CostBurn,
+            RunawayTenant,
+        ],
+        ModelChange => &[
+            EvalDrop,
+            LatencyShift,
+            SchemaViolationRise,
+            CostBurn,
+            TruncatedRise,
+            RefusalRise,
+            UnapprovedModel,
+        ],
+        EmptyRise | SchemaViolationRise | ToolErrorRise => &[RetryStorm, EvalDrop, LatencyShift],
+        TruncatedRise => &[EvalDrop, SchemaViolationRise, CostBurn, LatencyShift],
+        LatencyShift => &[ProviderOutage],
+        CostBurn => &[
+            ContextGrowth,
+            LatencyShift,
+            TruncatedRise,
+            RateLimitSpike,
+            InputShift,
+        ],
+        RunawayTenant => &[
+            CostBurn,
+            RateLimitSpike,
+            ContextGrowth,
+            LatencyShift,
+            InputShift,
+        ],
+        InputShift => &[EvalDrop, LatencyShift, ContextGrowth],
+        ContextGrowth => &[
+            InputShift,
+            CostBurn,
+            LatencyShift,
+            ContextThrash,
+            RunawayTenant,
+        ],
+        RefusalRise | ContentFilterRise => &[RefusalRise, EvalDrop],
+        ModelDeprecation => &[InvalidRequestRise, AuthFailure],
+        TelemetryGap => &[],
+        _ => &[],
+    };
+    symptoms.contains(&symptom)
+}

@@ -1,0 +1,204 @@
+//! The yes-or-no questions that are asked of every call, and what is known of each beforehand.
+//!
+//! A signal has trials (calls to which the question applies) and hits. Failures are signals, and
+//! so are shifts: "longer than any usual call" is a yes or no as well, so that one test serves all.
+
+use crate::call::FailureClass;
+
+use super::Kind;
+
+/// A question. The number is the bit in a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Signal {
+    RateLimit,
+    Quota,
+    Auth,
+    Outage,
+    Empty,
+    Truncated,
+    Refusal,
+    Filter,
+    Schema,
+    Invalid,
+    ContextLength,
+    Deprecated,
+    Tool,
+    /// Of the failures that invite a retry: was it retried?
+    Retry,
+    /// An attempt beyond what clients do on a normal day.
+    DeepRetry,
+    Latency,
+    LatencyTail,
+    Ttft,
+    InputLow,
+    UserLow,
+    InputHigh,
+    CostHigh,
+    OutputHigh,
+}
+
+/// Number of signals.
+pub const SIGNALS: usize = 23;
+
+/// What is known of a signal beforehand.
+pub struct Spec {
+    /// What its rise is called; `None` = evidence for others only.
+    pub kind: Option<Kind>,
+    /// Share of hits to expect before anything was seen (public reports of LLM traffic; the pool
+    /// takes over within some hundred calls).
+    pub prior: f32,
+    /// The smallest rise worth an alert, a share of trials. Below it nobody acts.
+    pub least: f32,
+    /// Seconds that a burst may last without being an incident: errors that heal themselves within
+    /// a minute are not paged. A key or a quota does not heal itself.
+    pub blip_s: u32,
+    /// Levels of the lattice that are tested: bits of [`super::lattice::LEVELS`].
+    pub levels: u16,
+}
+
+/// Every level without a tenant.
+const WIDE: u16 = 0b01_1111_1111;
+/// Levels below a service: what a caller does to itself.
+const OURS: u16 = 0b00_0000_0111;
+/// What a provider does to one customer.
+const METERED: u16 = 0b11_1111_1111;
+
+const fn spec(kind: Kind, prior: f32, least: f32, blip_s: u32, levels: u16) -> Spec {
+    Spec {
+        kind: Some(kind),
+        prior,
+        least,
+        blip_s,
+        levels,
+    }
+}
+
+const fn silent(prior: f32) -> Spec {
+    Spec {
+        kind: None,
+        prior,
+        least: 0.05,
+        blip_s: 30,
+        levels: OURS,
+    }
+}
+
+/// The table, in the order of [`Signal`].
+pub static SPECS: [Spec; SIGNALS] = [
+    spec(Kind::RateLimitSpike, 0.02, 0.025, 56, METERED),
+    spec(Kind::QuotaExhausted, 0.0003, 0.04, 16, METERED),
+    spec(Kind::AuthFailure, 0.0005, 0.04, 30, METERED),
+    spec(Kind::ProviderOutage, 0.04, 0.03, 56, WIDE),
+    spec(Kind::EmptyRise, 0.01, 0.02, 56, WIDE),
+    spec(Kind::TruncatedRise, 0.015, 0.025, 30, WIDE),
+    spec(Kind::RefusalRise, 0.005, 0.02, 30, WIDE),
+    spec(Kind::ContentFilterRise, 0.003, 0.02, 30, WIDE),
+    spec(Kind::SchemaViolationRise, 0.02, 0.025, 30, WIDE),
+    spec(Kind::InvalidRequestRise, 0.002, 0.025, 30, WIDE),
+    silent(0.001),
+    spec(Kind::ModelDeprecation, 0.0002, 0.02, 16, WIDE),
+    spec(Kind::ToolErrorRise, 0.025, 0.05, 56, WIDE),
+    spec(Kind::RetryStorm, 0.5, 0.2, 56, OURS),
+    spec(Kind::RetryStorm, 0.0005, 0.01, 56, OURS),
+    spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
+    spec(Kind::LatencyShift, 0.008, 0.04, 56, WIDE),
+    spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
+    spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
+    spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
+    spec(Kind::ContextGrowth, 0.04, 0.1, 56, OURS),
+    spec(Kind::CostBurn, 0.04, 0.12, 56, OURS),
+    silent(0.04),
+];
+
+/// The signal of a failure class; `None` when nothing is raised on it.
+pub fn of_class(class: FailureClass) -> Option<Signal> {
+    use FailureClass::*;
+    Some(match class {
+        RateLimitRequests | RateLimitTokens | RateLimitConcurrency | RateLimitUnspecified => {
+            Signal::RateLimit
+        }
+        BillingQuotaExhausted => Signal::Quota,
+        AuthInvalidKey
+        | AuthMissingKey
+        | AccessPermissionDenied
+        | AccessModelUnavailable
+        | AccessRegionUnsupported => Signal::Auth,
+        CapacityOverloaded | ProviderServerError | ProviderUnavailable | NetworkTimeout
+        | NetworkConnection | StreamInterrupted => Signal::Outage,
+        OutputEmpty => Signal::Empty,
+        OutputTruncated => Signal::Truncated,
+        OutputRefusal => Signal::Refusal,
+        OutputContentFiltered => Signal::Filter,
+        OutputInvalidJson | OutputSchemaViolation => Signal::Schema,
+        RequestInvalid | RequestInvalidSchema | RequestTooLarge | ModelIncompatible => {
+            Signal::Invalid
+        }
+        RequestContextLength => Signal::ContextLength,
+        ModelDeprecated => Signal::Deprecated,
+        ToolUnknownTool | ToolInvalidArguments | ToolExecutionFailed => Signal::Tool,
+        ClientCancelled | AppError | Unknown => return None,
+    })
+}
+
+/// Failures after which a client that retries at all retries.
+pub fn invites_retry(class: FailureClass) -> bool {
+    matches!(
+        of_class(class),
+        Some(Signal::RateLimit | Signal::Outage | Signal::Empty | Signal::Schema)
+    )
+}
+
+// === impl Signal ===
+
+impl Signal {
+    /// Every signal, in order.
+    pub const ALL: [Signal; SIGNALS] = {
+        use Signal::*;
+        [
+            RateLimit,
+            Quota,
+            Auth,
+            Outage,
+            Empty,
+            Truncated,
+            Refusal,
+            Filter,
+            Schema,
+            Invalid,
+            ContextLength,
+            Deprecated,
+            Tool,
+            Retry,
+            DeepRetry,
+            Latency,
+            LatencyTail,
+            Ttft,
+            InputLow,
+            UserLow,
+            InputHigh,
+            CostHigh,
+            OutputHigh,
+        ]
+    };
+
+    /// The position in tables.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The bit in masks.
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// Is it about how calls fail, not about how long or large they are?
+    pub fn is_failure(self) -> bool {
+        self.index() <= Signal::Tool.index()
+    }
+
+    /// What is known of it.
+    pub fn spec(self) -> &'static Spec {
+        &SPECS[self.index()]
+    }
+}
