@@ -19,6 +19,8 @@ pub mod block;
 
 pub mod store;
 
+pub mod journal;
+
 pub mod config;
 
 pub mod telemetry;

@@ -12,13 +12,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("block", &["call", "decode"]),
     ("receive", &["proto"]),
     ("store", &["block"]),
-    ("config", &["store"]),
+    ("journal", &["block", "pipeline", "store"]),
+    ("config", &["journal", "store"]),
     ("admin", &[]),
     (
         "pipeline",
         &["block", "call", "decode", "enrich", "normalise", "receive"],
     ),
-    ("telemetry", &["block", "pipeline", "receive", "store"]),
+    ("telemetry", &["block", "journal", "pipeline", "receive"]),
 ];
 /// The pure stages: nothing of the outside world.
 const PURE: &[&str] = &["call", "decode", "normalise", "enrich"];
