@@ -30,6 +30,8 @@ mod record;
 mod scan;
 mod segment;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::{

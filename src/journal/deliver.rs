@@ -9,7 +9,7 @@
 //! [`BLOCK_DAYS_MAX`](crate::block::BLOCK_DAYS_MAX) days; blocks that may have been stored are
 //! never inserted under another token.
 
-mod gather;
+pub(super) mod gather;
 mod insert;
 mod lane;
 

@@ -100,7 +100,7 @@ impl Encoded {
         HEAD_BYTES as u64 + self.meta_bytes.len() as u64 + self.body_bytes
     }
 
-    fn put(&self, seed: u64, out: &mut Vec<u8>) {
+    pub(super) fn put(&self, seed: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(&Head::encode(seed, &self.meta_bytes, self.body_bytes));
         out.extend_from_slice(&self.meta_bytes);
         for block in &self.blocks {
@@ -123,6 +123,11 @@ impl<F: Files> Log<F> {
             failed: None,
             buffer: Vec::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub fn set_segment_bytes_max(&mut self, bytes: u64) {
+        self.options.segment_bytes_max = bytes;
     }
 
     /// Appends a group. `recent` gives the requests that a new segment begins with, so that they

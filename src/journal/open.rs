@@ -132,6 +132,13 @@ pub(super) fn open_core<F: Files>(
             "a part of the journal is damaged; it is passed over, a copy stays in the journal's directory");
     }
     health.torn_bytes.store(scan.torn_bytes, Relaxed);
+    if scan.torn_bytes > 0 {
+        let bytes = scan.torn_bytes;
+        tracing::warn!(
+            bytes,
+            "the journal's end was not finished and is cut off; nothing of it was acknowledged"
+        );
+    }
     if scan.records > 0 {
         tracing::info!(
             records = scan.records,

@@ -206,7 +206,8 @@ impl<H: Handle> Walk<H> {
             return Ok(Err(Damage::NoRecord));
         }
         let bytes = self.bytes(at, known)?;
-        let Some((head_bytes, meta)) = bytes.split_at_checked(HEAD_BYTES) else {
+        let whole = bytes.get(..known);
+        let Some((head_bytes, meta)) = whole.and_then(|b| b.split_at_checked(HEAD_BYTES)) else {
             return Ok(Err(Damage::CutOff));
         };
         if !head.holds(seed, head_bytes, meta) {

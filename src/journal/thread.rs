@@ -35,7 +35,8 @@ pub(super) struct Committer {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
-struct Work<F: Files> {
+/// What the thread works with.
+pub(super) struct Work<F: Files> {
     core: Arc<Core<F>>,
     log: Log<F>,
     on_durable: Option<OnDurable>,
@@ -59,12 +60,7 @@ impl Committer {
         on_durable: Option<OnDurable>,
     ) -> std::io::Result<Committer> {
         let (sender, asks) = mpsc::channel();
-        let mut work = Work {
-            core,
-            log,
-            on_durable,
-            logged: None,
-        };
+        let mut work = Work::new(core, log, on_durable);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || work.run(&asks))?;
@@ -94,6 +90,15 @@ impl Committer {
 // === impl Work ===
 
 impl<F: Files> Work<F> {
+    pub fn new(core: Arc<Core<F>>, log: Log<F>, on_durable: Option<OnDurable>) -> Work<F> {
+        Work {
+            core,
+            log,
+            on_durable,
+            logged: None,
+        }
+    }
+
     fn run(&mut self, asks: &Receiver<(Encoded, Reply)>) {
         while let Ok((record, reply)) = asks.recv() {
             let mut bytes = record.record_bytes();
@@ -115,7 +120,8 @@ impl<F: Files> Work<F> {
         }
     }
 
-    fn commit(&mut self, records: Vec<Encoded>) -> Vec<Result<(), NotDurable>> {
+    /// Appends a group and gives the answer to each, in order.
+    pub fn commit(&mut self, records: Vec<Encoded>) -> Vec<Result<(), NotDurable>> {
         if self.core.options.durability == Durability::Memory {
             let results = vec![Ok(()); records.len()];
             for record in records {

@@ -167,8 +167,13 @@ impl Lapwing {
 
     /// Starts it again on the same data after it has ended.
     pub fn start_again(&mut self) {
-        self.process = Self::serve(&self.dir);
+        self.launch_again();
         self.wait_until_ready();
+    }
+
+    /// The same, but waits for nothing.
+    pub fn launch_again(&mut self) {
+        self.process = Self::serve(&self.dir);
     }
 
     /// Where this collector keeps its data.

@@ -12,7 +12,7 @@ use crate::{
 
 /// Blocks that go into one insert, in order.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(in crate::journal) struct Batch {
     pub blocks: Vec<(BlockId, Block)>,
     pub rows: usize,
     uncompressed_bytes: usize,
@@ -21,7 +21,7 @@ pub(super) struct Batch {
 
 /// What one insert may have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(in crate::journal) struct Limits {
     pub rows: usize,
     pub bytes: usize,
 }
