@@ -22,9 +22,12 @@ use std::{
 use self::layers::{Setting, Settings};
 pub use self::report::{At, Origin, Problem, Report};
 pub use self::value::duration;
-use crate::store::{
-    BatchConfig, Target,
-    schema::{Layout, Retention},
+use crate::{
+    journal::{BatchConfig, Durability, JournalOptions},
+    store::{
+        Target,
+        schema::{Layout, Retention},
+    },
 };
 
 /// Everything the program needs to know, valid.
@@ -39,6 +42,7 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     pub storage: Storage,
     pub batch: BatchConfig,
+    pub journal: JournalOptions,
     pub retention: Retention,
     pub content_in_calls: bool,
     pub content_in_traces: bool,
@@ -133,7 +137,8 @@ impl Config {
             Storage::Embedded { database, .. } => (database.as_str(), None),
             Storage::Server(target) => (target.database.as_str(), target.cluster.clone()),
         };
-        let fsync = matches!(self.storage, Storage::Embedded { .. });
+        // The journal lets go of what one server has; a cluster has replicas to fall back on.
+        let fsync = cluster.is_none();
         Layout {
             cluster,
             fsync,
@@ -188,10 +193,18 @@ struct Reader<'r> {
 impl Reader<'_> {
     fn config(&mut self) -> Config {
         let defaults = BatchConfig::default();
+        let data_dir = self
+            .path("data_dir")
+            .unwrap_or_else(|| default_data_dir(self.sources));
         Config {
-            data_dir: self
-                .path("data_dir")
-                .unwrap_or_else(|| default_data_dir(self.sources)),
+            journal: JournalOptions::in_data_dir(
+                &data_dir,
+                self.text("journal.durability")
+                    .parse()
+                    .unwrap_or(Durability::Disk),
+                self.bytes("journal.max_bytes") as u64,
+            ),
+            data_dir,
             grpc: Receiver {
                 listen: self.address("receivers.otlp.grpc.listen"),
                 body_bytes_max: self.bytes("receivers.otlp.grpc.max_message_bytes"),

@@ -21,6 +21,8 @@ pub mod block;
 
 pub mod store;
 
+pub mod journal;
+
 pub mod config;
 
 pub mod telemetry;

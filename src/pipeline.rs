@@ -3,16 +3,17 @@
 //! A request is worked through on the thread that received it, from bytes to rows, and its rows
 //! are appended to the builder of a lane. Every few milliseconds a lane's rows become blocks (one
 //! group commit), the blocks are made durable, and everybody who put rows into them is answered.
-//! Who makes blocks durable is the [`Durable`] behind the lanes: the store today, a journal before
-//! it later.
+//! Who makes blocks durable is the [`Durable`] behind the lanes: the journal.
 //!
 //! Invariants: a request is answered with success only after its blocks are durable, and those of
 //! earlier requests that its rows rest on ([`in_flight`]); when they could not be made durable the
-//! memory forgets its traces, so that the client's next try is worked out anew.
+//! memory forgets its traces, so that the client's next try is worked out anew. The same bytes sent
+//! again are answered as the first time, and not stored again ([`resend`]).
 
 mod in_flight;
 mod lane;
 mod latency;
+mod resend;
 mod work;
 
 use std::{
@@ -24,7 +25,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::{in_flight::InFlight, lane::Lane};
+use self::{
+    in_flight::InFlight,
+    lane::Lane,
+    resend::{Arrival, Resends},
+};
 pub use self::{latency::Latency, work::ContentPolicy};
 use crate::{
     block::{Block, Compression},
@@ -36,10 +41,25 @@ use crate::{
     receive::{Ingest, Payload, Receipt, Refusal},
 };
 
-/// Makes blocks durable: returns when they are, or says that they are not.
+/// Makes group commits durable: returns when they are, or says that they are not.
 pub trait Durable: Send + Sync + 'static {
-    /// All or nothing is not promised: after an error some blocks may be durable.
-    fn commit(&self, blocks: Vec<Block>) -> impl Future<Output = Result<(), NotDurable>> + Send;
+    /// All of it, or an error: then the requests are told to come again.
+    fn commit(&self, commit: Commit) -> impl Future<Output = Result<(), NotDurable>> + Send;
+
+    /// Is it of any use to work a request through now?
+    fn accepting(&self) -> Result<(), NotDurable> {
+        Ok(())
+    }
+}
+
+/// What is made durable together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Commit {
+    pub blocks: Vec<Block>,
+    /// For the follower of the journal, opaque here; may be empty.
+    pub facts: bytes::Bytes,
+    /// The requests whose rows these are, as [`resend`] knows them again.
+    pub requests: Vec<u128>,
 }
 
 /// Blocks could not be made durable now.
@@ -77,6 +97,7 @@ pub struct Knowledge {
 pub struct Pipeline<D> {
     knowledge: tokio::sync::watch::Receiver<Knowledge>,
     recent: Mutex<Recent>,
+    resends: Resends,
     lanes: Vec<Arc<Lane>>,
     next_lane: AtomicUsize,
     options: PipelineOptions,
@@ -101,6 +122,8 @@ pub struct PipelineStats {
     pub calls: std::sync::atomic::AtomicU64,
     pub corrections: std::sync::atomic::AtomicU64,
     pub not_durable: std::sync::atomic::AtomicU64,
+    /// Requests that had come before and were answered without storing them again.
+    pub resent: std::sync::atomic::AtomicU64,
     /// Until the answer, of requests that brought rows.
     pub latency: Latency,
 }
@@ -138,6 +161,7 @@ impl<D: Durable> Pipeline<D> {
                 memory: Memory::new(options.memory),
                 in_flight: InFlight::default(),
             }),
+            resends: Resends::default(),
             lanes: lanes.collect(),
             next_lane: AtomicUsize::new(0),
             options,
@@ -152,6 +176,18 @@ impl<D: Durable> Pipeline<D> {
             ));
         }
         pipeline
+    }
+
+    /// Requests that were acknowledged before the start, with the Unix time in seconds: their
+    /// resends are known, too.
+    pub fn remember_requests(&self, requests: impl IntoIterator<Item = (u128, u64)>) {
+        self.resends.remember(requests);
+    }
+
+    /// Refused before it was worked through.
+    fn refuse(&self, error: &NotDurable) -> Refusal {
+        self.stats.not_durable.fetch_add(1, Ordering::Relaxed);
+        busy(error)
     }
 
     /// Bytes of evidence that the memory of recent traces holds.
@@ -175,7 +211,31 @@ impl<D: Durable> Pipeline<D> {
 impl<D: Durable> Ingest for Pipeline<D> {
     async fn ingest(&self, payload: Payload) -> Result<Receipt, Refusal> {
         let begin = std::time::Instant::now();
-        let work = || self.work_through(&payload, now_ns());
+        if let Err(error) = self.durable.accepting() {
+            return Err(self.refuse(&error));
+        }
+        let arrival = match self.resends.enter(resend::key(&payload), now_s()) {
+            Arrival::New(arrival) => arrival,
+            Arrival::Known(rejected) => {
+                self.stats.resent.fetch_add(1, Ordering::Relaxed);
+                return Ok(resend::receipt(rejected));
+            }
+            Arrival::UnderWay(mut first) => {
+                return match first
+                    .wait_for(Option::is_some)
+                    .await
+                    .ok()
+                    .and_then(|end| *end)
+                {
+                    Some(Some(rejected)) => {
+                        self.stats.resent.fetch_add(1, Ordering::Relaxed);
+                        Ok(resend::receipt(rejected))
+                    }
+                    _ => Err(busy(&stopping())),
+                };
+            }
+        };
+        let work = || self.work_through(&payload, arrival.key(), now_ns());
         // A large request keeps its thread busy for long: let the runtime move others away.
         let (receipt, ticket) = match payload.body.len() {
             0..=LARGE_BODY_BYTES => work()?,
@@ -184,16 +244,19 @@ impl<D: Durable> Ingest for Pipeline<D> {
         let Some(ticket) = ticket else {
             return Ok(receipt);
         };
+        let key = arrival.key();
+        arrival.hand_over();
         match ticket.outcome().await {
             Some(Ok(())) => {
                 self.stats.latency.record(begin.elapsed());
                 Ok(receipt)
             }
-            Some(Err(error)) => Err(busy(&error)),
-            None => Err(busy(&NotDurable {
-                reason: "shutting down".to_owned(),
-                retry_after: Duration::from_secs(1),
-            })),
+            Some(Err(error)) => {
+                // Its own rows may be durable, but not those that they rest on.
+                self.resends.end(key, 0, None);
+                Err(busy(&error))
+            }
+            None => Err(busy(&stopping())),
         }
     }
 }
@@ -201,12 +264,23 @@ impl<D: Durable> Ingest for Pipeline<D> {
 /// Bodies above this are worked through outside of the runtime's schedule.
 const LARGE_BODY_BYTES: usize = 1 << 20;
 
+fn stopping() -> NotDurable {
+    NotDurable {
+        reason: "shutting down".to_owned(),
+        retry_after: Duration::from_secs(1),
+    }
+}
+
 fn busy(error: &NotDurable) -> Refusal {
     Refusal::Busy {
         // The operator's reason stays in the log; the client can only wait.
         message: "storage is not accepting data now, try again".to_owned(),
         retry_after: error.retry_after,
     }
+}
+
+fn now_s() -> u64 {
+    now_ns() / 1_000_000_000
 }
 
 fn now_ns() -> u64 {

@@ -1,22 +1,25 @@
 //! Telemetry: the collector's own numbers, in Prometheus' text form.
 //!
 //! The numbers are the atomics of the stages themselves; nothing is counted twice. The invariant
-//! `accepted = stored + queued + refused` can be read off the page.
+//! `accepted + recovered = stored + quarantined + damaged + queued` can be read off the page.
+
+mod journal;
 
 use std::{fmt::Write, sync::atomic::Ordering};
 
 use crate::{
     block::Table,
+    journal::{Delivery, Journal, TableStats},
     pipeline::{Durable, Latency, Pipeline},
     receive::{Reason, ReceiveStats, Signal, Transport},
-    store::Writer,
 };
 
 /// The page of `/metrics`.
 pub fn metrics<D: Durable>(
     pipeline: &Pipeline<D>,
     received: &ReceiveStats,
-    writer: &Writer,
+    journal: &Journal,
+    delivery: Option<&Delivery>,
 ) -> String {
     let mut page = Page(String::with_capacity(8 << 10));
     receivers(&mut page, received);
@@ -58,6 +61,11 @@ pub fn metrics<D: Durable>(
             "Requests told to retry because storage failed",
             &stats.not_durable,
         ),
+        (
+            "lapwing_requests_resent_total",
+            "Requests known from before and answered without storing them again",
+            &stats.resent,
+        ),
     ];
     for (name, help, counter) in counters {
         page.head(name, "counter", help);
@@ -74,7 +82,10 @@ pub fn metrics<D: Durable>(
         pipeline.memory_bytes() as f64,
     );
     latency(&mut page, &stats.latency);
-    tables(&mut page, writer);
+    self::journal::lines(&mut page, journal);
+    if let Some(delivery) = delivery {
+        tables(&mut page, delivery);
+    }
     process(&mut page);
     page.0
 }
@@ -170,9 +181,9 @@ fn latency(page: &mut Page, latency: &Latency) {
     page.line("lapwing_ack_seconds_count", "", histogram.len() as f64);
 }
 
-fn tables(page: &mut Page, writer: &Writer) {
-    type Get = fn(&crate::store::TableStats) -> f64;
-    let rows: [(&str, &str, &str, Get); 7] = [
+fn tables(page: &mut Page, delivery: &Delivery) {
+    type Get = fn(&TableStats) -> f64;
+    let rows: [(&str, &str, &str, Get); 10] = [
         (
             "lapwing_exporter_sent_rows_total",
             "counter",
@@ -198,30 +209,66 @@ fn tables(page: &mut Page, writer: &Writer) {
             |s| s.retries.load(Ordering::Relaxed) as f64,
         ),
         (
-            "lapwing_exporter_failures_total",
+            "lapwing_exporter_splits_total",
             "counter",
-            "Inserts given up",
-            |s| s.failures.load(Ordering::Relaxed) as f64,
+            "Inserts halved because the store refused them as a whole",
+            |s| s.splits.load(Ordering::Relaxed) as f64,
         ),
         (
-            "lapwing_exporter_failed_rows_total",
+            "lapwing_exporter_quarantined_rows_total",
             "counter",
-            "Rows of inserts given up",
-            |s| s.failed_rows.load(Ordering::Relaxed) as f64,
+            "Rows that the store refuses for good, kept in the quarantine",
+            |s| s.quarantined_rows.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_broken_plans_total",
+            "counter",
+            "Inserts whose blocks were damaged on disk while they were in doubt",
+            |s| s.broken_plans.load(Ordering::Relaxed) as f64,
+        ),
+        (
+            "lapwing_exporter_held",
+            "gauge",
+            "1 while the store waits for its operator; the log says what to do",
+            |s| f64::from(u8::from(s.held.load(Ordering::Relaxed))),
+        ),
+        (
+            "lapwing_exporter_last_error_code",
+            "gauge",
+            "ClickHouse's number of the last error, 1 if it had none; 0 while inserts succeed",
+            |s| f64::from(s.last_error.load(Ordering::Relaxed)),
         ),
         (
             "lapwing_exporter_queue_bytes",
             "gauge",
-            "Bytes waiting or in flight",
+            "Bytes of inserts under way",
             |s| s.queue_bytes.load(Ordering::Relaxed) as f64,
         ),
     ];
     for (name, kind, help, get) in rows {
         page.head(name, kind, help);
         for table in Table::ALL {
-            if let Some(stats) = writer.stats(table) {
+            if let Some(stats) = delivery.stats(table) {
                 page.line(name, &format!("table=\"{}\"", table.name()), get(stats));
             }
+        }
+    }
+    let name = "lapwing_exporter_failed_attempts_total";
+    page.head(
+        name,
+        "counter",
+        "Insert attempts that failed, by what is done about it",
+    );
+    for table in Table::ALL {
+        let Some(stats) = delivery.stats(table) else {
+            continue;
+        };
+        for (action, failed) in ["retry", "hold", "split", "quarantine"]
+            .iter()
+            .zip(&stats.failed)
+        {
+            let labels = format!("table=\"{}\",action=\"{action}\"", table.name());
+            page.line(name, &labels, failed.load(Ordering::Relaxed) as f64);
         }
     }
 }

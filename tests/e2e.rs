@@ -2,6 +2,8 @@
 
 /// Requests that are wrong, and what is right beside them.
 mod bad_input;
+/// Kill -9 with an oracle.
+mod crash;
 /// One row per model call, whichever exporter brought it.
 mod exporters;
 /// Evidence that comes after the row it belongs to.

@@ -13,13 +13,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("receive", &["proto"]),
     ("store", &["block"]),
     ("alert", &["call", "detect", "enrich", "store"]),
-    ("config", &["alert", "store"]),
+    ("journal", &["block", "pipeline", "store"]),
+    ("config", &["alert", "journal", "store"]),
     ("admin", &[]),
     (
         "pipeline",
         &["block", "call", "decode", "enrich", "normalise", "receive"],
     ),
-    ("telemetry", &["block", "pipeline", "receive", "store"]),
+    ("telemetry", &["block", "journal", "pipeline", "receive"]),
 ];
 /// The pure stages: nothing of the outside world.
 const PURE: &[&str] = &["call", "decode", "normalise", "enrich"];

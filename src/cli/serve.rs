@@ -1,8 +1,9 @@
 //! `lapwing serve`: sockets, store, pipeline, and their end.
 //!
-//! Order of the start: bind (a taken port is told at once), admin port, store and schema, pipeline,
-//! receivers, ready. Order of the end: not ready, receivers drain, admin port, the writer empties,
-//! the store stops. A second signal ends at once.
+//! Order of the start: bind (a taken port is told at once), admin port, embedded store, journal,
+//! pipeline, receivers, ready. A store that does not answer is waited for beside all this: the
+//! journal takes what comes. Order of the end: not ready, receivers drain, admin port, the journal
+//! is delivered for a while, the store stops. A second signal ends at once.
 
 use std::{
     future::Future,
@@ -24,24 +25,32 @@ use super::{knowledge, say, target};
 use crate::{
     admin::{self, Admin},
     alert::{self, AlertHandle},
-    block::Block,
     config::{Config, Sources, Storage},
+    journal::{Delivery, Journal},
     normalise::memory::MemoryLimits,
-    pipeline::{ContentPolicy, Durable, Knowledge, NotDurable, Pipeline, PipelineOptions},
+    pipeline::{ContentPolicy, Knowledge, Pipeline, PipelineOptions},
     receive::{
         Admission, BearerTokens, GrpcOptions, HttpOptions, ReceiveStats, ServeOptions, serve_grpc,
         serve_http,
     },
     store::{
-        Store, Target, WriteError, Writer,
+        Store, Target, WriteError,
         embedded::{Embedded, EmbeddedConfig},
         migrate::{self, MigrateError},
+        schema::Layout,
     },
     telemetry,
 };
 
 /// Between attempts to reach a server that does not answer at the start.
 const STORE_RETRY: Duration = Duration::from_secs(2);
+/// The start waits this long for the store before it goes on without.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the end waits for the store to take what is in the journal.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// The delivery; none before the store was reached.
+type Delivering = Arc<OnceLock<Delivery>>;
 
 /// The sockets, bound before anything else is done.
 struct Listeners {
@@ -81,24 +90,39 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     let stop = stop_on_signal()?;
     let (embedded, target) = open_store(&config).await?;
     let store = Store::new(&target)?;
-    if !prepare(&store, &config, &stop).await? {
-        return Ok(());
-    }
     alerts.remember(store.clone());
-    let writer = Arc::new(Writer::start(store, config.batch.clone()));
+    let journal = Arc::new(Journal::open(config.journal.clone(), None)?);
+    let delivering = Delivering::default();
+    let preparing = deliver(&journal, store, &config, &delivering, &stop).await?;
     let pipeline = Pipeline::start(
         knowledge_in_force,
-        Arc::new(WriterCommit(Arc::clone(&writer))),
+        Arc::clone(&journal),
         pipeline_options(&config),
     );
+    pipeline.remember_requests(journal.recent_requests());
     reload_on_hangup(file, knowledge, alerts.handle())?;
     announce(&config, &listeners, &admin, embedded.as_ref());
-    receive(&config, listeners, &pipeline, &writer, &admin, stop).await?;
+    let page = (Arc::clone(&journal), Arc::clone(&delivering));
+    receive(&config, listeners, &pipeline, page, &admin, stop).await?;
     admin.end().await;
     alerts.shutdown().await;
-    writer.close().await;
+    tokio::task::block_in_place(|| journal.close());
+    if let Some(preparing) = preparing {
+        preparing.abort();
+    }
+    let left = match delivering.get() {
+        Some(delivery) => delivery.drain(DRAIN_MAX).await,
+        None => journal.queued_rows(),
+    };
     if let Some(embedded) = embedded {
         embedded.stop().await;
+    }
+    if left > 0 {
+        tracing::warn!(
+            rows = left,
+            "stopped: these rows wait in the journal for the next start"
+        );
+        return Ok(());
     }
     tracing::info!("stopped: everything acknowledged is stored");
     Ok(())
@@ -175,27 +199,53 @@ async fn open_store(config: &Config) -> anyhow::Result<(Option<Embedded>, Target
     Ok((Some(embedded), target))
 }
 
-/// Makes the schema; waits for a server that is not there yet. False when stopped meanwhile.
-async fn prepare(store: &Store, config: &Config, stop: &CancellationToken) -> anyhow::Result<bool> {
-    let layout = config.layout();
-    loop {
-        match migrate::apply(store, &layout).await {
-            Ok(applied) => {
-                if !applied.migrations.is_empty() {
-                    tracing::info!(migrations = ?applied.migrations, "schema applied");
-                }
-                return Ok(true);
-            }
-            Err(MigrateError::Store(error @ WriteError::Retry { .. })) => {
-                tracing::warn!(%error, "ClickHouse is not ready, trying again");
-            }
-            Err(error) => return Err(error.into()),
+/// Makes the schema and starts to deliver: now, or in the task that is returned, when the store
+/// answers. A store that answers and refuses (a wrong password, a newer schema) ends the start.
+async fn deliver(
+    journal: &Arc<Journal>,
+    store: Store,
+    config: &Config,
+    delivering: &Delivering,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
+    let (layout, batch) = (config.layout(), config.batch.clone());
+    let (journal, delivering) = (Arc::clone(journal), Arc::clone(delivering));
+    let begin = move |store: Store| {
+        // Set once: this is called once.
+        _ = delivering.set(journal.deliver_to(store, batch));
+    };
+    match tokio::time::timeout(STORE_WAIT_MAX, prepare(&store, &layout)).await {
+        Ok(Ok(())) => {
+            begin(store);
+            return Ok(None);
         }
-        tokio::select! {
-            () = tokio::time::sleep(STORE_RETRY) => {}
-            () = stop.cancelled() => return Ok(false),
-        }
+        Ok(Err(MigrateError::Store(error @ WriteError::Retry { .. }))) => not_ready(&error),
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => not_ready(&"it does not answer"),
     }
+    let stop = stop.clone();
+    Ok(Some(tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            tokio::time::sleep(STORE_RETRY).await;
+            match prepare(&store, &layout).await {
+                Ok(()) => return begin(store),
+                // The journal keeps what comes meanwhile.
+                Err(error) => not_ready(&error),
+            }
+        }
+    })))
+}
+
+fn not_ready(why: &dyn std::fmt::Display) {
+    tracing::warn!("ClickHouse is not ready, trying again; the journal keeps what comes: {why}");
+}
+
+async fn prepare(store: &Store, layout: &Layout) -> Result<(), MigrateError> {
+    let applied = migrate::apply(store, layout).await?;
+    if !applied.migrations.is_empty() {
+        tracing::info!(migrations = ?applied.migrations, "schema applied");
+    }
+    Ok(())
 }
 
 fn pipeline_options(config: &Config) -> PipelineOptions {
@@ -216,8 +266,8 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
 async fn receive(
     config: &Config,
     listeners: Listeners,
-    pipeline: &Arc<Pipeline<WriterCommit>>,
-    writer: &Arc<Writer>,
+    pipeline: &Arc<Pipeline<Journal>>,
+    (journal, delivering): (Arc<Journal>, Delivering),
     admin: &AdminPort,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -243,9 +293,8 @@ async fn receive(
         allowed_origins: config.cors_allowed_origins.clone(),
     };
     admin.measure({
-        let (pipeline, writer, stats) =
-            (Arc::clone(pipeline), Arc::clone(writer), Arc::clone(&stats));
-        move || telemetry::metrics(&pipeline, &stats, &writer)
+        let (pipeline, stats) = (Arc::clone(pipeline), Arc::clone(&stats));
+        move || telemetry::metrics(&pipeline, &stats, &journal, delivering.get())
     });
     admin.admin.set_ready(true);
     let drain = CancellationToken::new();
@@ -374,16 +423,4 @@ fn reload_on_hangup(
         }
     });
     Ok(())
-}
-
-/// The writer as what makes blocks durable: they are when ClickHouse has them.
-struct WriterCommit(Arc<Writer>);
-
-impl Durable for WriterCommit {
-    async fn commit(&self, blocks: Vec<Block>) -> Result<(), NotDurable> {
-        self.0.submit(blocks).await.map_err(|error| NotDurable {
-            retry_after: error.retry_after().unwrap_or(Duration::from_secs(1)),
-            reason: error.to_string(),
-        })
-    }
 }

@@ -193,13 +193,13 @@ pub const KEYS: &[Key] = &[
         "journal.durability",
         OneOf(&["disk", "os", "memory"]),
         "disk",
-        "What an acknowledgement means (the journal is not built yet: rows are acknowledged when ClickHouse has them)",
+        "What an acknowledgement means: synced to disk, written to the operating system, or only in memory",
     ),
     key(
         "journal.max_bytes",
         Size,
         "8GiB",
-        "Quota of the journal on disk",
+        "Quota of the journal on disk; above, senders are told to retry",
     ),
     key(
         "content.store",

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{Durable, Pipeline, PipelineOptions, in_flight::Outcome};
+use super::{Commit, Durable, Pipeline, PipelineOptions, in_flight::Outcome};
 use crate::block::{Blocks, Compression};
 
 /// Group commits of one lane that may be under way; a slow store fills these first, then the lane.
@@ -29,6 +29,10 @@ pub struct Group {
 /// One request whose rows are in a group.
 pub struct Waiting {
     pub outcome: watch::Sender<Outcome>,
+    /// How the request is known again.
+    pub request: u128,
+    /// Items of it that can never be accepted.
+    pub rejected: u64,
     /// Traces whose state says that these rows were written.
     pub traces: Vec<[u8; 16]>,
 }
@@ -111,7 +115,12 @@ pub async fn commit_groups<D: Durable>(
             return;
         };
         tokio::spawn(async move {
-            let result = pipeline.durable.commit(blocks).await;
+            let commit = Commit {
+                blocks,
+                facts: bytes::Bytes::new(),
+                requests: waiting.iter().map(|one| one.request).collect(),
+            };
+            let result = pipeline.durable.commit(commit).await;
             drop(permit);
             if let Err(error) = &result {
                 tracing::warn!(%error, requests = waiting.len(), "rows are not durable: clients are told to retry");
@@ -130,6 +139,8 @@ pub async fn commit_groups<D: Durable>(
             }
             drop(recent);
             for one in waiting {
+                let rejected = result.is_ok().then_some(one.rejected);
+                pipeline.resends.end(one.request, super::now_s(), rejected);
                 one.outcome.send_replace(Some(result.clone()));
             }
         });

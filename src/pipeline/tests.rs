@@ -23,7 +23,7 @@ struct Shelf {
 }
 
 impl Durable for Shelf {
-    async fn commit(&self, blocks: Vec<Block>) -> Result<(), NotDurable> {
+    async fn commit(&self, Commit { blocks, .. }: Commit) -> Result<(), NotDurable> {
         if self.refuses.load(Ordering::SeqCst) {
             let retry_after = Duration::from_secs(7);
             return Err(NotDurable {

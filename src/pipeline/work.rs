@@ -59,6 +59,7 @@ impl<D: Durable> Pipeline<D> {
     pub(super) fn work_through(
         &self,
         payload: &Payload,
+        request: u128,
         now_ns: u64,
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
         let transcoded;
@@ -79,8 +80,8 @@ impl<D: Durable> Pipeline<D> {
         };
         ARENA.with_borrow_mut(|arena| {
             let done = match payload.signal {
-                Signal::Traces => self.traces(body, arena, now_ns),
-                Signal::Logs => self.logs(body, arena, now_ns),
+                Signal::Traces => self.traces(body, request, arena, now_ns),
+                Signal::Logs => self.logs(body, request, arena, now_ns),
                 Signal::Metrics => {
                     let points = decode::count_metric_points(body).map_err(invalid)?;
                     Ok((self.metrics(points), None))
@@ -98,6 +99,7 @@ impl<D: Durable> Pipeline<D> {
     fn traces(
         &self,
         body: &[u8],
+        key: u128,
         arena: &Bump,
         now_ns: u64,
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
@@ -113,8 +115,10 @@ impl<D: Durable> Pipeline<D> {
             return Ok((receipt, None));
         }
         let observed = observe_all(table, &request, arena);
-        let (changes, waiting, ticket) =
-            self.remember(|memory| memory.spans(table, &request, &observed, arena, now_ns));
+        let (changes, mut waiting, ticket) = self.remember(key, |memory| {
+            memory.spans(table, &request, &observed, arena, now_ns)
+        });
+        waiting.rejected = receipt.rejected;
         let rows = self.enrich(&knowledge.rules, changes);
         self.append(waiting, &rows, |group| {
             self.push_spans(group, &request, &observed, table);
@@ -125,6 +129,7 @@ impl<D: Durable> Pipeline<D> {
     fn logs(
         &self,
         body: &[u8],
+        key: u128,
         arena: &Bump,
         now_ns: u64,
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
@@ -139,8 +144,9 @@ impl<D: Durable> Pipeline<D> {
         if request.records.is_empty() {
             return Ok((receipt, None));
         }
-        let (changes, waiting, ticket) =
-            self.remember(|memory| memory.logs(table, &request, arena, now_ns));
+        let (changes, mut waiting, ticket) =
+            self.remember(key, |memory| memory.logs(table, &request, arena, now_ns));
+        waiting.rejected = receipt.rejected;
         let in_calls = changes.with_rows.clone();
         let rows = self.enrich(&knowledge.rules, changes);
         self.append(waiting, &rows, |group| {
@@ -198,6 +204,7 @@ impl<D: Durable> Pipeline<D> {
     /// reach a lane, or the ticket is never good.
     fn remember<'a>(
         &self,
+        request: u128,
         take: impl FnOnce(&mut Memory) -> Changes<'a>,
     ) -> (Changes<'a>, Waiting, Ticket) {
         let (outcome, own) = watch::channel::<Outcome>(None);
@@ -208,7 +215,13 @@ impl<D: Durable> Pipeline<D> {
             .enter(&changes.touched, &changes.traces, own);
         drop(recent);
         let traces = changes.traces.clone();
-        (changes, Waiting { outcome, traces }, ticket)
+        let waiting = Waiting {
+            outcome,
+            request,
+            rejected: 0,
+            traces,
+        };
+        (changes, waiting, ticket)
     }
 
     fn append(&self, waiting: Waiting, rows: &[Row<'_>], push: impl FnOnce(&mut Group)) {

@@ -1,7 +1,7 @@
 //! The ClickHouse client: one target, statements, queries, and inserts of ready blocks.
 //!
 //! HTTP only, by the `clickhouse` crate; the embedded engine is behind the same interface, so
-//! there is one client. Retries are not here ([`super::writer`] knows the deadlines).
+//! there is one client. Retries are not here (the journal delivers).
 //!
 //! Invariant: every setting that decides about loss or duplication of an insert is sent with it;
 //! the defaults of servers differ by version.

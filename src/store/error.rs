@@ -48,15 +48,6 @@ impl WriteError {
         }
     }
 
-    /// The same error after an attempt whose outcome is not known.
-    pub(super) fn doubtful(self) -> WriteError {
-        WriteError::Retry {
-            code: self.code(),
-            message: self.to_string(),
-            after: RETRY,
-        }
-    }
-
     /// Sorts an answer by its text, which begins with `Code: <number>.` if it is ClickHouse's.
     pub(super) fn from_answer(text: &str) -> WriteError {
         let message = shortened(text);

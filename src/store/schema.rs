@@ -66,8 +66,8 @@ pub struct Layout {
     pub database: String,
     /// `ON CLUSTER` and replicated engines.
     pub cluster: Option<String>,
-    /// Sync every insert to disk before it is acknowledged: for the embedded engine, which has no
-    /// replica to fall back on.
+    /// Sync every insert to disk before it is acknowledged: for the embedded engine and for one
+    /// server, which have no replica to fall back on.
     pub fsync: bool,
     pub retention: Retention,
 }

@@ -144,16 +144,45 @@ impl Lapwing {
         self.dir.path().join(name)
     }
 
-    /// The one value of a query with one row and one column.
+    /// Waits until everything acknowledged is in the store: an acknowledgement means the journal.
+    pub fn settle(&self) {
+        until("the journal to be delivered", ROWS_TIME_MAX, || {
+            // Who does not answer has ended, and delivers nothing more.
+            match self.metric("lapwing_journal_queued_rows") {
+                Ok(0.0) | Err(_) => Ok(()),
+                Ok(rows) => Err(format!("{rows} rows")),
+            }
+        });
+    }
+
+    /// A metric, added up over its labels.
+    pub fn metric(&self, name: &str) -> Result<f64, String> {
+        let page = http_get(self.admin, "/metrics")?;
+        let of_metric = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        let lines = page.lines().filter(of_metric);
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
+    }
+
+    /// The one value of a query with one row and one column, after everything was delivered.
     pub fn value(&self, sql: &str) -> Result<String, String> {
+        self.settle();
         let text = self.try_query(&format!("{sql} FORMAT TSV"))?;
         Ok(text.trim().to_owned())
     }
 
     /// Starts it again on the same data after it has ended.
     pub fn start_again(&mut self) {
-        self.process = Self::serve(&self.dir);
+        self.launch_again();
         self.wait_until_ready();
+    }
+
+    /// The same, but waits for nothing.
+    pub fn launch_again(&mut self) {
+        self.process = Self::serve(&self.dir);
     }
 
     /// Where this collector keeps its data.
@@ -181,8 +210,9 @@ impl Lapwing {
         }
     }
 
-    /// The rows that `sql` selects, one `T` each.
+    /// The rows that `sql` selects, one `T` each, after everything was delivered.
     pub fn rows<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>, String> {
+        self.settle();
         let text = self.try_query(&format!("{sql} FORMAT JSONEachRow"))?;
         text.lines()
             .map(|line| serde_json::from_str(line).map_err(|e| format!("{e} in {line}")))
@@ -204,6 +234,16 @@ impl Lapwing {
 
 /// The status of one GET, without a client library.
 pub fn http_status(address: SocketAddr, path: &str) -> Result<u16, String> {
+    let answer = http_get(address, path)?;
+    answer
+        .split_whitespace()
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| "no HTTP status line".to_owned())
+}
+
+/// The whole answer to one GET.
+pub fn http_get(address: SocketAddr, path: &str) -> Result<String, String> {
     let io = |error: std::io::Error| error.to_string();
     let mut socket = TcpStream::connect_timeout(&address, ANSWER_TIME_MAX).map_err(io)?;
     socket.set_read_timeout(Some(ANSWER_TIME_MAX)).map_err(io)?;
@@ -215,9 +255,5 @@ pub fn http_status(address: SocketAddr, path: &str) -> Result<u16, String> {
     socket.write_all(request.as_bytes()).map_err(io)?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).map_err(io)?;
-    let line = String::from_utf8_lossy(&answer);
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .ok_or_else(|| "no HTTP status line".to_owned())
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -170,6 +170,14 @@ impl SpanOf {
         self
     }
 
+    /// In the trace of this number, instead of 1.
+    pub fn in_trace(mut self, number: u64) -> Self {
+        let mut id = [0; 16];
+        id[8..].copy_from_slice(&number.to_be_bytes());
+        self.span.trace_id = id.to_vec();
+        self
+    }
+
     pub fn id(mut self, number: u64) -> Self {
         self.span.span_id = span_id(number).to_vec();
         self

@@ -1,0 +1,369 @@
+//! Journal: what was acknowledged is on disk, and reaches the store exactly once.
+//!
+//! A record is one group commit: the compressed blocks as they will be inserted, the requests they
+//! acknowledge, and facts for whoever follows. [`Journal`] appends records ([`log`]), a lane for
+//! each table reads them ([`cursor`]) and inserts them ([`deliver`]), and the [`ledger`] remembers
+//! which insert has which blocks, so that a retry, after a crash too, sends the same bytes under
+//! the same deduplication token. Segments are deleted as a whole when everything in them is settled.
+//!
+//! Not here: what the rows mean, and the words of refusals on the wire.
+//!
+//! Invariants:
+//! - An acknowledgement comes after the record is durable, as [`Durability`] says.
+//! - Nothing that is not durable is read, and nothing durable is forgotten before it is settled.
+//! - A failed write or sync ends accepting; what is stored is still delivered.
+//! - Memory is bounded, however much waits.
+
+mod accounts;
+mod cursor;
+pub mod deliver;
+mod facts;
+mod files;
+mod health;
+mod index;
+mod ledger;
+mod log;
+mod open;
+mod position;
+pub mod quarantine;
+mod record;
+mod scan;
+mod segment;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::oneshot;
+
+pub use self::{
+    accounts::{Accounts, Balance},
+    deliver::{BatchConfig, Delivery, TableStats},
+    health::Health,
+    open::OpenError,
+    position::{BlockId, Position},
+    survey::{Survey, TableSurvey, survey, verify},
+};
+use self::{
+    files::{Disk, Files},
+    index::Index,
+    ledger::Ledger,
+    log::Encoded,
+    quarantine::Quarantine,
+    record::Request,
+};
+use crate::{
+    block::Table,
+    pipeline::{Commit, Durable, NotDurable},
+};
+
+/// Requests whose hashes are kept: a client's resend is recognised while its request is among them.
+pub const REQUESTS_MAX: usize = 65_536;
+/// Nor are they kept for longer than this: exporters give up after five minutes.
+pub const REQUEST_AGE_MAX_S: u64 = 600;
+/// Blocks kept in memory for the lanes; what is older they read from the files.
+const HOT_BYTES_MAX: usize = 32 << 20;
+/// The same where memory is all there is: then this is the queue.
+const MEMORY_BYTES_MAX: u64 = 256 << 20;
+/// The largest segment.
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// A journal has at least this many segments' room, so that deleting one makes some.
+const SEGMENTS_MIN: u64 = 16;
+/// Tell senders to come back after this when the journal is full.
+const FULL_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// And after this when its disk failed.
+const FAILED_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// What an acknowledgement means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a power failure.
+    Disk,
+    /// It survives the death of the process.
+    Os,
+    /// It survives neither.
+    Memory,
+}
+
+/// Where the journal is and what it may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// `<data_dir>/journal`.
+    pub directory: PathBuf,
+    pub durability: Durability,
+    /// Bytes of all segments.
+    pub max_bytes: u64,
+}
+
+/// Told of every durable record that has facts.
+pub type OnDurable = Box<dyn Fn(Position, bytes::Bytes) + Send + Sync>;
+
+/// Makes group commits durable.
+#[derive(Debug)]
+pub struct Journal {
+    core: Arc<Core<Disk>>,
+    thread: thread::Committer,
+    /// Keeps other processes away while this one has it.
+    _lock: std::fs::File,
+}
+
+/// What the appending side and the delivering side share.
+#[derive(Debug)]
+struct Core<F: Files> {
+    files: Arc<F>,
+    journal: u128,
+    options: JournalOptions,
+    index: Arc<Index<F::Handle>>,
+    ledger: Mutex<Ledger<F>>,
+    quarantine: Quarantine,
+    accounts: Accounts,
+    health: Health,
+    progress: Mutex<Progress>,
+    recent: Mutex<std::collections::VecDeque<Request>>,
+    /// Bytes on their way to the disk.
+    under_way: AtomicU64,
+}
+
+/// How far everybody is.
+#[derive(Debug, Default)]
+struct Progress {
+    lanes: std::collections::BTreeMap<Table, LaneProgress>,
+    /// Where a follower of facts is; `None` when nobody follows.
+    facts: Option<Position>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct LaneProgress {
+    /// Everything before was read.
+    read: Position,
+    /// Everything before was planned.
+    planned: Position,
+}
+
+// === impl Durability ===
+
+impl std::str::FromStr for Durability {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Durability, ()> {
+        match text {
+            "disk" => Ok(Durability::Disk),
+            "os" => Ok(Durability::Os),
+            "memory" => Ok(Durability::Memory),
+            _ => Err(()),
+        }
+    }
+}
+
+// === impl JournalOptions ===
+
+impl JournalOptions {
+    /// The journal of a data directory.
+    pub fn in_data_dir(data_dir: &Path, durability: Durability, max_bytes: u64) -> JournalOptions {
+        JournalOptions {
+            directory: data_dir.join("journal"),
+            durability,
+            max_bytes,
+        }
+    }
+
+    fn segment_bytes_max(&self) -> u64 {
+        (self.max_bytes / SEGMENTS_MIN).clamp(64 << 10, SEGMENT_BYTES_MAX)
+    }
+}
+
+// === impl Journal ===
+
+impl Journal {
+    /// Hashes of requests that were acknowledged lately, and when.
+    pub fn recent_requests(&self) -> Vec<Request> {
+        self.core.recent_requests()
+    }
+
+    /// Starts delivering to a store. To be called within a tokio runtime.
+    pub fn deliver_to(&self, store: crate::store::Store, config: BatchConfig) -> Delivery {
+        Delivery::start(Arc::clone(&self.core), store, config)
+    }
+
+    /// The facts of the records after `position`, or of all.
+    pub fn facts_since(
+        &self,
+        position: Option<Position>,
+    ) -> impl Iterator<Item = std::io::Result<(Position, bytes::Bytes)>> + use<> {
+        facts::since(Arc::clone(&self.core.index), position)
+    }
+
+    /// A follower of facts has everything up to this record in its own durable state. From the
+    /// first call on no segment is deleted that it did not pass.
+    pub fn facts_consumed(&self, position: Position) {
+        self.core.progress().facts = Some(position);
+        self.core.release();
+    }
+
+    pub fn accounts(&self) -> &Accounts {
+        &self.core.accounts
+    }
+
+    /// Rows that the store does not have yet.
+    pub fn queued_rows(&self) -> u64 {
+        let queued = |table| self.core.accounts.balance(table).queued;
+        Table::ALL.into_iter().map(queued).sum()
+    }
+
+    pub fn health(&self) -> &Health {
+        &self.core.health
+    }
+
+    /// Bytes of segments on disk, of blocks in memory, and the number of segments.
+    pub fn sizes(&self) -> (u64, usize, usize) {
+        let index = &self.core.index;
+        (index.file_bytes(), index.hot_bytes(), index.segments())
+    }
+
+    /// Takes nothing more, and returns when everything taken is durable.
+    pub fn close(&self) {
+        self.thread.close();
+        if let Err(error) = self.core.ledger().flush() {
+            tracing::warn!(%error, "the ledger could not be synced; inserts may be repeated under their tokens");
+        }
+    }
+
+    fn refuse(&self) -> Result<(), NotDurable> {
+        match self.core.health.failure() {
+            Some(reason) => Err(NotDurable {
+                reason,
+                retry_after: FAILED_RETRY_AFTER,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Durable for Journal {
+    fn accepting(&self) -> Result<(), NotDurable> {
+        self.refuse()?;
+        self.core.room(0)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), NotDurable> {
+        self.refuse()?;
+        let now = now_s();
+        let requests = commit.requests.into_iter().map(|hash| (hash, now));
+        let record = Encoded::new(commit.blocks, commit.facts, requests.collect());
+        self.core.room(record.record_bytes())?;
+        let (reply, answer) = oneshot::channel();
+        self.thread.send(record, reply)?;
+        answer.await.unwrap_or_else(|_| Err(thread::stopped()))
+    }
+}
+
+// === impl Core ===
+
+impl<F: Files> Core<F> {
+    /// Is there room for another record?
+    fn room(&self, bytes: u64) -> Result<(), NotDurable> {
+        let (used, max) = match self.options.durability {
+            Durability::Memory => (
+                self.index.hot_bytes() as u64,
+                self.options.max_bytes.min(MEMORY_BYTES_MAX),
+            ),
+            _ => (self.index.file_bytes(), self.options.max_bytes),
+        };
+        let under_way = self.under_way.load(std::sync::atomic::Ordering::Relaxed);
+        let full = used + under_way + bytes > max;
+        self.health.set_full(full);
+        match full {
+            true => Err(NotDurable {
+                reason: format!(
+                    "the journal is full ({used} of {max} bytes wait for the store); \
+                     see why the store does not take them, or raise journal.max_bytes"
+                ),
+                retry_after: FULL_RETRY_AFTER,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn recent_requests(&self) -> Vec<Request> {
+        lock(&self.recent).iter().copied().collect()
+    }
+
+    fn remember(&self, requests: &[Request]) {
+        let mut recent = lock(&self.recent);
+        recent.extend(requests);
+        let now = now_s();
+        while recent.len() > REQUESTS_MAX
+            || recent
+                .front()
+                .is_some_and(|(_, at)| at.saturating_add(REQUEST_AGE_MAX_S) < now)
+        {
+            recent.pop_front();
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger<F>> {
+        lock(&self.ledger)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
+    }
+
+    /// A lane read up to here, and planned everything up to there.
+    fn advance(&self, table: Table, read: Position, planned: Option<Position>) {
+        let mut progress = self.progress();
+        let lane = progress.lanes.entry(table).or_default();
+        lane.read = read;
+        lane.planned = planned.unwrap_or(lane.planned);
+        let passed = progress.lanes.values().map(|lane| lane.read).min();
+        drop(progress);
+        self.index.forget_hot(passed.unwrap_or_default());
+    }
+
+    /// Deletes the segments of which nothing is needed any more.
+    fn release(&self) {
+        let progress = self.progress();
+        let floors = progress.lanes.values().map(|lane| lane.planned);
+        let Some(floor) = floors.chain(progress.facts).min() else {
+            return;
+        };
+        drop(progress);
+        let mut ledger = self.ledger();
+        let open = ledger.tables().iter().filter_map(|table| table.floor());
+        let floor = open.map(|id| id.record).fold(floor, Position::min);
+        let taken = self.index.take_before(floor);
+        if taken.is_empty() {
+            return;
+        }
+        // What freed them must be durable first, or the next start would look for them.
+        let flushed = ledger.flush();
+        drop(ledger);
+        for number in taken {
+            let name = segment::name(number);
+            let removed = match &flushed {
+                Ok(()) => self.files.remove(&name),
+                Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
+            };
+            if let Err(error) = removed {
+                // It is found, and found to be settled, at the next start.
+                tracing::warn!(%error, segment = name, "a delivered segment of the journal stays");
+            }
+        }
+    }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
