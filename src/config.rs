@@ -7,6 +7,7 @@
 pub mod keys;
 mod layers;
 pub mod print;
+mod privacy;
 mod report;
 mod value;
 mod yaml;
@@ -20,9 +21,12 @@ use std::{
 
 use self::layers::{Setting, Settings};
 pub use self::report::{At, Origin, Problem, Report};
-use crate::store::{
-    BatchConfig, Target,
-    schema::{Layout, Retention},
+use crate::{
+    redact::{self, ContentPolicy},
+    store::{
+        BatchConfig, Target,
+        schema::{Layout, Retention},
+    },
 };
 
 /// Everything the program needs to know, valid.
@@ -38,8 +42,8 @@ pub struct Config {
     pub storage: Storage,
     pub batch: BatchConfig,
     pub retention: Retention,
-    pub content_in_calls: bool,
-    pub content_in_traces: bool,
+    pub content: ContentPolicy,
+    pub redaction: redact::Options,
     pub correlation_bytes_max: usize,
     pub correlation_age_max: Duration,
     pub attributes_file: Option<PathBuf>,
@@ -216,8 +220,8 @@ impl Reader<'_> {
                 content_days: self.days("storage.retention.content"),
                 ..Retention::default()
             },
-            content_in_calls: self.text("content.store") != "false",
-            content_in_traces: self.text("content.in_traces") == "true",
+            content: self.content(),
+            redaction: self.redaction(),
             correlation_bytes_max: self.bytes("correlation.max_bytes"),
             correlation_age_max: self.duration("correlation.max_age"),
             attributes_file: self.path("rules.attributes_file"),

@@ -7,21 +7,30 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("call", &[]),
     ("proto", &[]),
     ("decode", &["receive"]),
+    ("redact", &["decode"]),
     ("normalise", &["call", "decode"]),
     ("enrich", &["call"]),
     ("block", &["call", "decode"]),
     ("receive", &["proto"]),
     ("store", &["block"]),
-    ("config", &["store"]),
+    ("config", &["redact", "store"]),
     ("admin", &[]),
     (
         "pipeline",
-        &["block", "call", "decode", "enrich", "normalise", "receive"],
+        &[
+            "block",
+            "call",
+            "decode",
+            "enrich",
+            "normalise",
+            "receive",
+            "redact",
+        ],
     ),
     ("telemetry", &["block", "pipeline", "receive", "store"]),
 ];
 /// The pure stages: nothing of the outside world.
-const PURE: &[&str] = &["call", "decode", "normalise", "enrich"];
+const PURE: &[&str] = &["call", "decode", "redact", "normalise", "enrich"];
 const OUTSIDE: &[&str] = &[
     "tokio::",
     "std::fs",

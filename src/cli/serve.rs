@@ -26,11 +26,12 @@ use crate::{
     block::Block,
     config::{Config, Sources, Storage},
     normalise::memory::MemoryLimits,
-    pipeline::{ContentPolicy, Durable, Knowledge, NotDurable, Pipeline, PipelineOptions},
+    pipeline::{Durable, Knowledge, NotDurable, Pipeline, PipelineOptions},
     receive::{
         Admission, BearerTokens, GrpcOptions, HttpOptions, ReceiveStats, ServeOptions, serve_grpc,
         serve_http,
     },
+    redact::Redactor,
     store::{
         Store, Target, WriteError, Writer,
         embedded::{Embedded, EmbeddedConfig},
@@ -190,10 +191,8 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
             bytes_max: config.correlation_bytes_max,
             age_max_ns: u64::try_from(config.correlation_age_max.as_nanos()).unwrap_or(u64::MAX),
         },
-        content: ContentPolicy {
-            in_calls: config.content_in_calls,
-            in_traces: config.content_in_traces,
-        },
+        content: config.content,
+        redactor: Arc::new(Redactor::new(config.redaction.clone())),
         ..PipelineOptions::default()
     }
 }

@@ -1,6 +1,6 @@
 //! One request worked through: decode, normalise, enrich, append. No waiting anywhere.
 
-use std::{cell::RefCell, sync::atomic::Ordering};
+use std::{borrow::Cow, cell::RefCell, sync::atomic::Ordering};
 
 use bumpalo::Bump;
 use tokio::sync::watch;
@@ -13,13 +13,14 @@ use super::{
 use crate::{
     block::{OmitOfLog, OmitOfSpan, Version},
     call::Enrichment,
-    decode::{self, Event, Logs, Rejected, Traces},
+    decode::{self, Attribute, Event, Logs, Rejected, Traces},
     enrich,
     normalise::{
         AttributeTable,
         memory::{Change, Changes, Memory, Observed, observe_all},
     },
     receive::{Encoding, Payload, Receipt, Refusal, Signal},
+    redact::Keep,
 };
 
 /// Memory of a thread's arena that is kept from request to request.
@@ -29,28 +30,8 @@ thread_local! {
     static ARENA: RefCell<Bump> = RefCell::new(Bump::new());
 }
 
-/// Where prompts and answers are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentPolicy {
-    /// In `llm_calls`.
-    pub in_calls: bool,
-    /// In the attributes of `otel_traces` and `otel_logs`, too.
-    pub in_traces: bool,
-}
-
 /// A change and what was worked out about it.
 type Row<'a> = (Change<'a>, Enrichment);
-
-// === impl ContentPolicy ===
-
-impl Default for ContentPolicy {
-    fn default() -> Self {
-        ContentPolicy {
-            in_calls: true,
-            in_traces: false,
-        }
-    }
-}
 
 // === impl Pipeline ===
 
@@ -61,28 +42,34 @@ impl<D: Durable> Pipeline<D> {
         payload: &Payload,
         now_ns: u64,
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
-        let transcoded;
-        let body: &[u8] = match (payload.encoding, payload.signal) {
-            (Encoding::Protobuf, _) => &payload.body,
+        let body = match (payload.encoding, payload.signal) {
+            (Encoding::Protobuf, _) => Cow::Borrowed(&payload.body[..]),
             (Encoding::Json, Signal::Traces) => {
-                transcoded = decode::json::traces_to_proto(&payload.body).map_err(invalid)?;
-                &transcoded
+                Cow::Owned(decode::json::traces_to_proto(&payload.body).map_err(invalid)?)
             }
             (Encoding::Json, Signal::Logs) => {
-                transcoded = decode::json::logs_to_proto(&payload.body).map_err(invalid)?;
-                &transcoded
+                Cow::Owned(decode::json::logs_to_proto(&payload.body).map_err(invalid)?)
             }
             (Encoding::Json, Signal::Metrics) => {
                 let points = decode::json::metrics_point_count(&payload.body).map_err(invalid)?;
                 return Ok((self.metrics(points), None));
             }
         };
+        let redactor = &self.options.redactor;
+        let (body, redacted) = match payload.signal {
+            Signal::Traces => redactor.traces(body),
+            Signal::Logs => redactor.logs(body),
+            Signal::Metrics => (body, 0),
+        };
+        self.stats
+            .redacted
+            .fetch_add(redacted as u64, Ordering::Relaxed);
         ARENA.with_borrow_mut(|arena| {
             let done = match payload.signal {
-                Signal::Traces => self.traces(body, arena, now_ns),
-                Signal::Logs => self.logs(body, arena, now_ns),
+                Signal::Traces => self.traces(&body, arena, now_ns),
+                Signal::Logs => self.logs(&body, arena, now_ns),
                 Signal::Metrics => {
-                    let points = decode::count_metric_points(body).map_err(invalid)?;
+                    let points = decode::count_metric_points(&body).map_err(invalid)?;
                     Ok((self.metrics(points), None))
                 }
             };
@@ -114,7 +101,7 @@ impl<D: Durable> Pipeline<D> {
         let observed = observe_all(table, &request, arena);
         let (changes, waiting, ticket) =
             self.remember(|memory| memory.spans(table, &request, &observed, arena, now_ns));
-        let rows = self.enrich(&knowledge.rules, changes);
+        let rows = self.enrich(&knowledge.rules, changes, arena);
         self.append(waiting, &rows, |group| {
             self.push_spans(group, &request, &observed, table);
         });
@@ -140,7 +127,7 @@ impl<D: Durable> Pipeline<D> {
         let (changes, waiting, ticket) =
             self.remember(|memory| memory.logs(table, &request, arena, now_ns));
         let in_calls = changes.with_rows.clone();
-        let rows = self.enrich(&knowledge.rules, changes);
+        let rows = self.enrich(&knowledge.rules, changes, arena);
         self.append(waiting, &rows, |group| {
             self.push_logs(group, &request, table, &in_calls);
         });
@@ -173,7 +160,12 @@ impl<D: Durable> Pipeline<D> {
         }
     }
 
-    fn enrich<'a>(&self, rules: &enrich::Rules, changes: Changes<'a>) -> Vec<Row<'a>> {
+    fn enrich<'a>(
+        &self,
+        rules: &enrich::Rules,
+        changes: Changes<'a>,
+        arena: &'a Bump,
+    ) -> Vec<Row<'a>> {
         let corrections = changes.rows.iter().filter(|c| c.sign < 0).count() as u64;
         let calls = changes.rows.len() as u64 - corrections;
         self.stats.calls.fetch_add(calls, Ordering::Relaxed);
@@ -182,11 +174,14 @@ impl<D: Durable> Pipeline<D> {
             .fetch_add(corrections, Ordering::Relaxed);
         let rows = changes.rows.into_iter().map(|mut change| {
             let enrichment = enrich::enrich(rules, &change.call);
-            // A row taken back needs its measures only; a policy may want no content at all.
-            if change.sign < 0 || !self.options.content.in_calls {
-                change.call.input.text = "";
-                change.call.output.text = "";
-            }
+            // A row taken back needs its measures only.
+            let keep = match change.sign {
+                1.. => self.options.content.keep,
+                _ => Keep::None,
+            };
+            let call = &mut change.call;
+            call.input.text = keep.of(call.input.text, arena);
+            call.output.text = keep.of(call.output.text, arena);
             (change, enrichment)
         });
         rows.collect()
@@ -230,7 +225,7 @@ impl<D: Durable> Pipeline<D> {
         observed: &Observed<'_>,
         table: &AttributeTable,
     ) {
-        let keep_all = self.options.content.in_traces;
+        let policy = self.options.content;
         for (at, span) in request.spans.iter().enumerate() {
             let resource = request.resources.get(span.resource as usize);
             let scope = request.scopes.get(span.scope as usize);
@@ -238,11 +233,19 @@ impl<D: Durable> Pipeline<D> {
                 continue;
             };
             let observation = observed.spans.get(at).and_then(Option::as_ref);
-            let Some(observation) = observation.filter(|_| !keep_all) else {
-                group
-                    .blocks
-                    .push_span(resource, scope, span, OmitOfSpan::default());
-                continue;
+            let hidden: Vec<bool>;
+            let content: &[bool] = match observation {
+                Some(observation) if !policy.shows() => observation.content_mask,
+                None if policy.hides() => {
+                    let is_content = |a: &Attribute<'_>| table.is_content(a.key);
+                    hidden = span.attributes.iter().map(is_content).collect();
+                    &hidden
+                }
+                _ => {
+                    let nothing = OmitOfSpan::default();
+                    group.blocks.push_span(resource, scope, span, nothing);
+                    continue;
+                }
             };
             let masks: Vec<Vec<bool>> = span
                 .events
@@ -251,14 +254,15 @@ impl<D: Durable> Pipeline<D> {
                 .collect();
             let masks: Vec<&[bool]> = masks.iter().map(Vec::as_slice).collect();
             let omit = OmitOfSpan {
-                attributes: observation.content_mask,
+                attributes: content,
                 event_attributes: &masks,
             };
             group.blocks.push_span(resource, scope, span, omit);
         }
     }
 
-    /// A message event is left without its text only when a call has it: its span may never come.
+    /// A message event is left without its text only when a call has it (its span may never come),
+    /// or when the policy wants it nowhere.
     fn push_logs(
         &self,
         group: &mut Group,
@@ -272,12 +276,12 @@ impl<D: Durable> Pipeline<D> {
             let (Some(resource), Some(scope)) = (resource, scope) else {
                 continue;
             };
+            let policy = self.options.content;
+            let in_call = || record.trace_id.is_some_and(|t| in_calls.contains(&t));
             let is_content = record.event_name.starts_with("gen_ai.")
-                && record
-                    .trace_id
-                    .is_some_and(|trace| in_calls.contains(&trace))
-                && !self.options.content.in_traces;
-            let mask: Vec<bool> = match is_content {
+                && !policy.shows()
+                && (policy.hides() || in_call());
+            let mask: Vec<bool> = match is_content || policy.hides() {
                 true => record
                     .attributes
                     .iter()
