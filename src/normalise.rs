@@ -6,6 +6,7 @@
 
 pub mod attributes;
 mod conversation;
+pub mod evaluations;
 mod events;
 mod fields;
 pub mod fold;

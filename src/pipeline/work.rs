@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     block::{OmitOfLog, OmitOfSpan, Version},
-    call::Enrichment,
+    call::{Enrichment, Evaluation, ToolCall},
     decode::{self, Attribute, Event, Logs, Rejected, Traces},
     enrich,
     normalise::{
-        AttributeTable,
+        AttributeTable, evaluations,
         memory::{Change, Changes, Memory, Observed, observe_all},
     },
     receive::{Encoding, Payload, Receipt, Refusal, Signal},
@@ -31,7 +31,12 @@ thread_local! {
 }
 
 /// A change and what was worked out about it.
-type Row<'a> = (Change<'a>, Enrichment);
+struct Row<'a> {
+    change: Change<'a>,
+    /// None for a tool's execution by itself.
+    enrichment: Option<Enrichment>,
+    tools: Vec<ToolCall<'a>>,
+}
 
 // === impl Pipeline ===
 
@@ -102,8 +107,10 @@ impl<D: Durable> Pipeline<D> {
         let (changes, waiting, ticket) =
             self.remember(|memory| memory.spans(table, &request, &observed, arena, now_ns));
         let rows = self.enrich(&knowledge.rules, changes, arena);
+        let evaluations = evaluations::of_traces(&request, arena);
         self.append(waiting, &rows, |group| {
             self.push_spans(group, &request, &observed, table);
+            self.push_evaluations(group, evaluations, arena);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -128,8 +135,10 @@ impl<D: Durable> Pipeline<D> {
             self.remember(|memory| memory.logs(table, &request, arena, now_ns));
         let in_calls = changes.with_rows.clone();
         let rows = self.enrich(&knowledge.rules, changes, arena);
+        let evaluations = evaluations::of_logs(&request, arena);
         self.append(waiting, &rows, |group| {
             self.push_logs(group, &request, table, &in_calls);
+            self.push_evaluations(group, evaluations, arena);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -172,17 +181,34 @@ impl<D: Durable> Pipeline<D> {
         self.stats
             .corrections
             .fetch_add(corrections, Ordering::Relaxed);
-        let rows = changes.rows.into_iter().map(|mut change| {
+        let calls = changes.rows.into_iter().map(|change| {
             let enrichment = enrich::enrich(rules, &change.call);
+            (change, Some(enrichment))
+        });
+        let tools = changes.tools.into_iter().map(|change| (change, None));
+        let rows = calls.chain(tools).map(|(mut change, enrichment)| {
             // A row taken back needs its measures only.
             let keep = match change.sign {
                 1.. => self.options.content.keep,
                 _ => Keep::None,
             };
+            let mut tools = match change.call.duplicate_of {
+                None => enrich::tool_calls(&change.call),
+                // Its original has them.
+                Some(_) => Vec::new(),
+            };
+            for tool in &mut tools {
+                tool.arguments = keep.of(tool.arguments, arena);
+                tool.result = keep.of(tool.result, arena);
+            }
             let call = &mut change.call;
             call.input.text = keep.of(call.input.text, arena);
             call.output.text = keep.of(call.output.text, arena);
-            (change, enrichment)
+            Row {
+                change,
+                enrichment,
+                tools,
+            }
         });
         rows.collect()
     }
@@ -208,12 +234,18 @@ impl<D: Durable> Pipeline<D> {
         let Some(lane) = self.lane() else { return };
         lane.append(waiting, |group| {
             push(group);
-            for (change, enrichment) in rows {
+            for row in rows {
+                let change = &row.change;
                 let version = Version {
                     sign: change.sign,
                     version: change.version,
                 };
-                group.blocks.push_call(&change.call, enrichment, version);
+                if let Some(enrichment) = &row.enrichment {
+                    group.blocks.push_call(&change.call, enrichment, version);
+                }
+                for tool in &row.tools {
+                    group.blocks.push_tool_call(&change.call, tool, version);
+                }
             }
         });
     }
@@ -258,6 +290,19 @@ impl<D: Durable> Pipeline<D> {
                 event_attributes: &masks,
             };
             group.blocks.push_span(resource, scope, span, omit);
+        }
+    }
+
+    /// What a judge explains quotes what it judged.
+    fn push_evaluations<'a>(
+        &self,
+        group: &mut Group,
+        evaluations: Vec<Evaluation<'a>>,
+        arena: &'a Bump,
+    ) {
+        for mut evaluation in evaluations {
+            evaluation.explanation = self.options.content.keep.of(evaluation.explanation, arena);
+            group.blocks.push_evaluation(&evaluation);
         }
     }
 

@@ -38,13 +38,12 @@ pub(super) enum Clue {
 
 /// The words that are searched for, beside the beginnings of the table. The spellings are those of
 /// code, headers and environment variables; the first letter is left out where it may be either.
+/// All have four bytes or more, which makes the search for them pass over most places.
 const WORDS: &[(&str, Clue)] = &[
-    ("eyJ", Clue::JsonWebToken),
     ("earer ", Clue::Bearer),
     ("EARER ", Clue::Bearer),
     ("asic ", Clue::Basic),
     ("-----BEGIN", Clue::PrivateKey),
-    ("%40", Clue::At(3)),
     ("pi_key", Clue::Name),
     ("pi-key", Clue::Name),
     ("pi-Key", Clue::Name),
@@ -74,6 +73,9 @@ const WORDS: &[(&str, Clue)] = &[
     ("OOKIE", Clue::Name),
 ];
 
+/// Shorter ones, searched for with the beginnings of the table.
+const SHORT_WORDS: &[(&str, Clue)] = &[("eyJ", Clue::JsonWebToken), ("%40", Clue::At(3))];
+
 /// Bytes looked at together for digits.
 const BLOCK: usize = 32;
 /// Digits of one block from which on a number of somebody's may begin or end there: nine digits
@@ -86,46 +88,56 @@ const NUMBER_HEAD_BYTES: usize = 4;
 /// Characters of a name behind the clue in it.
 const NAME_REST_MAX: usize = 24;
 
-/// The search for words.
+/// Words that one vectorised search takes; with more of them there is none.
+const SEARCH_WORDS_MAX: usize = 64;
+
+/// The search for clues.
 pub(super) struct Search {
-    fast: Option<packed::Searcher>,
-    /// On machines without vector instructions.
-    plain: Option<AhoCorasick>,
+    /// By length: the shorter the shortest word of a search, the more often it stops for nothing.
+    short: Words,
+    tokens: Words,
+    names: Words,
+}
+
+/// A search for words.
+struct Words {
+    finder: Finder,
     clues: Vec<Clue>,
 }
 
-// === impl Search ===
+enum Finder {
+    Vector(packed::Searcher),
+    /// On machines without vector instructions.
+    Plain(AhoCorasick),
+    Nothing,
+}
 
-impl Search {
-    pub(super) fn new() -> Search {
-        let mut words: Vec<&str> = Vec::new();
-        let mut clues = Vec::new();
-        for (row, token) in tokens().iter().enumerate() {
-            for start in &token.starts {
-                words.push(start);
-                clues.push(Clue::Token {
-                    row,
-                    start: start.len(),
-                });
-            }
-        }
-        for (word, clue) in WORDS {
-            words.push(word);
-            clues.push(*clue);
-        }
-        let fast = packed::Config::new().builder().extend(&words).build();
-        let plain = match fast {
-            Some(_) => None,
-            None => AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostFirst)
-                .build(&words)
-                .ok(),
+// === impl Words ===
+
+impl Words {
+    fn new(words: &[(&str, Clue)]) -> Words {
+        let texts = || words.iter().map(|(word, _)| word);
+        let vector = match words.len() {
+            0..=SEARCH_WORDS_MAX => packed::Config::new().builder().extend(texts()).build(),
+            _ => None,
         };
-        Search { fast, plain, clues }
+        let plain = || {
+            let mut builder = AhoCorasick::builder();
+            builder.match_kind(MatchKind::LeftmostFirst);
+            builder.build(texts()).ok()
+        };
+        Words {
+            finder: vector
+                .map(Finder::Vector)
+                .or_else(|| plain().map(Finder::Plain))
+                .unwrap_or(Finder::Nothing),
+            clues: words.iter().map(|(_, clue)| *clue).collect(),
+        }
     }
 
-    /// Shows every secret's clue in `bytes`, by its place; not in ascending order.
-    pub(super) fn secrets(&self, bytes: &[u8], see: &mut dyn FnMut(usize, Clue)) {
+    /// Of two words at one place, or one in the other, the first is seen: no beginning of the table
+    /// begins with another one, and what a name ends in is looked at as a whole.
+    fn find(&self, bytes: &[u8], see: &mut dyn FnMut(usize, Clue)) {
         let mut word = |pattern: usize, at: usize| {
             if let Some(clue) = self.clues.get(pattern)
                 && plausible(*clue, bytes, at)
@@ -133,17 +145,47 @@ impl Search {
                 see(at, *clue);
             }
         };
-        // Of two words at one place, or one in the other, the first is seen. No beginning of the
-        // table begins with another one, and what a name ends in is looked at as a whole.
-        match (&self.fast, &self.plain) {
-            (Some(fast), _) => fast
+        match &self.finder {
+            Finder::Vector(finder) => finder
                 .find_iter(bytes)
                 .for_each(|m| word(m.pattern().as_usize(), m.start())),
-            (None, Some(plain)) => plain
+            Finder::Plain(finder) => finder
                 .find_iter(bytes)
                 .for_each(|m| word(m.pattern().as_usize(), m.start())),
-            (None, None) => {}
+            Finder::Nothing => {}
         }
+    }
+}
+
+// === impl Search ===
+
+impl Search {
+    pub(super) fn new() -> Search {
+        let mut starts: Vec<(&str, Clue)> = Vec::new();
+        for (row, token) in tokens().iter().enumerate() {
+            starts.extend(token.starts.iter().map(|start| {
+                let clue = Clue::Token {
+                    row,
+                    start: start.len(),
+                };
+                (start.as_str(), clue)
+            }));
+        }
+        let (mut short, long): (Vec<_>, Vec<_>) =
+            starts.into_iter().partition(|(start, _)| start.len() <= 3);
+        short.extend(SHORT_WORDS);
+        Search {
+            short: Words::new(&short),
+            tokens: Words::new(&long),
+            names: Words::new(WORDS),
+        }
+    }
+
+    /// Shows every secret's clue in `bytes`, by its place; not in ascending order.
+    pub(super) fn secrets(&self, bytes: &[u8], see: &mut dyn FnMut(usize, Clue)) {
+        self.short.find(bytes, see);
+        self.tokens.find(bytes, see);
+        self.names.find(bytes, see);
     }
 
     /// Shows every `@` that may be somebody's.

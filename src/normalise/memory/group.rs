@@ -109,7 +109,7 @@ impl Group {
         gone.sort_by_key(|call| (call.start_ns, call.span_id));
         for call in gone {
             if let Some(&version) = self.rows.get(&key(&call)) {
-                changes.rows.push(Change {
+                changes.push(Change {
                     call,
                     sign: -1,
                     version,
@@ -119,7 +119,7 @@ impl Group {
         for call in fresh {
             let version = self.rows.entry(key(&call)).or_default();
             *version = version.saturating_add(1);
-            changes.rows.push(Change {
+            changes.push(Change {
                 call,
                 sign: 1,
                 version: *version,
