@@ -18,6 +18,7 @@ use lapwing::{
         AttributeTable,
         memory::{Change, Memory, MemoryLimits, observe_all},
     },
+    redact::Redactor,
 };
 use payload::{Kind, SPANS};
 use prost::Message;
@@ -46,6 +47,10 @@ fn stages(body: &[u8]) {
     time("prost into owned structs", floor, || {
         type Request = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
         Request::decode(black_box(body)).map(|r| r.resource_spans.len())
+    });
+    let redactor = Redactor::default();
+    time("redact", floor, || {
+        redactor.traces(black_box(body).into()).1
     });
     let mut arena = Bump::new();
     let decoded = time("decode", floor, || {

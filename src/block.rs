@@ -13,6 +13,8 @@
 mod attributes;
 mod frame;
 mod llm_calls;
+mod llm_evals;
+mod llm_tool_calls;
 mod native;
 mod otel_logs;
 mod otel_traces;
@@ -30,11 +32,13 @@ use attributes::{Attributes, ResourceCache};
 use bytes::Bytes;
 use frame::{Scratch, Sink};
 use llm_calls::Calls;
+use llm_evals::Evals;
+use llm_tool_calls::ToolCalls;
 use native::Columns;
 use otel_logs::Records;
 use otel_traces::Spans;
 
-use crate::call::{Call, Enrichment};
+use crate::call::{Call, Enrichment, Evaluation, ToolCall};
 use crate::decode::{LogRecord, Resource, Scope, Span};
 
 /// Different days (partitions) in one block. ClickHouse's own limit for an insert is 100.
@@ -49,6 +53,10 @@ pub enum Table {
     OtelLogs,
     /// The signed versions behind the view `llm_calls`.
     LlmCallVersions,
+    /// The signed versions behind the view `llm_tool_calls`.
+    LlmToolCallVersions,
+    /// What is behind the view `llm_evals`.
+    LlmEvalResults,
 }
 
 /// Rows of one table, encoded; immutable.
@@ -71,6 +79,8 @@ pub struct Blocks {
     spans: Builder<Spans>,
     records: Builder<Records>,
     calls: Builder<Calls>,
+    tool_calls: Builder<ToolCalls>,
+    evals: Builder<Evals>,
     text: Attributes,
     sealed: Vec<Block>,
     compression: Compression,
@@ -89,7 +99,13 @@ struct Builder<C> {
 // === impl Table ===
 
 impl Table {
-    pub const ALL: [Table; 3] = [Table::OtelTraces, Table::OtelLogs, Table::LlmCallVersions];
+    pub const ALL: [Table; 5] = [
+        Table::OtelTraces,
+        Table::OtelLogs,
+        Table::LlmCallVersions,
+        Table::LlmToolCallVersions,
+        Table::LlmEvalResults,
+    ];
 
     /// Its name in the database.
     pub fn name(self) -> &'static str {
@@ -97,6 +113,8 @@ impl Table {
             Table::OtelTraces => "otel_traces",
             Table::OtelLogs => "otel_logs",
             Table::LlmCallVersions => "llm_call_versions",
+            Table::LlmToolCallVersions => "llm_tool_call_versions",
+            Table::LlmEvalResults => "llm_eval_results",
         }
     }
 
@@ -106,6 +124,8 @@ impl Table {
             Table::OtelTraces => Spans::COLUMNS,
             Table::OtelLogs => Records::COLUMNS,
             Table::LlmCallVersions => Calls::COLUMNS,
+            Table::LlmToolCallVersions => ToolCalls::COLUMNS,
+            Table::LlmEvalResults => Evals::COLUMNS,
         }
     }
 }
@@ -171,17 +191,43 @@ impl Blocks {
         columns.push(&mut self.text, call, enrichment, version);
     }
 
+    /// Appends one tool call of one version of a call to `llm_tool_call_versions`.
+    pub fn push_tool_call(&mut self, call: &Call<'_>, tool: &ToolCall<'_>, version: Version) {
+        if !self.tool_calls.admit(call.start_ns) {
+            self.seal(Table::LlmToolCallVersions);
+            self.tool_calls.admit(call.start_ns);
+        }
+        self.tool_calls.columns.push(call, tool, version);
+    }
+
+    /// Appends an evaluation to `llm_eval_results`.
+    pub fn push_evaluation(&mut self, evaluation: &Evaluation<'_>) {
+        if !self.evals.admit(evaluation.time_ns) {
+            self.seal(Table::LlmEvalResults);
+            self.evals.admit(evaluation.time_ns);
+        }
+        self.evals.columns.push(evaluation);
+    }
+
     /// Rows pushed since the last `finish`.
     pub fn rows(&self) -> usize {
         let sealed: usize = self.sealed.iter().map(|block| block.rows as usize).sum();
-        let open = [self.spans.rows, self.records.rows, self.calls.rows];
+        let open = [
+            self.spans.rows,
+            self.records.rows,
+            self.calls.rows,
+            self.tool_calls.rows,
+            self.evals.rows,
+        ];
         sealed + open.iter().map(|rows| *rows as usize).sum::<usize>()
     }
 
     /// Bytes pushed since the last `finish`, before compression.
     pub fn bytes(&self) -> usize {
         let sealed: usize = self.sealed.iter().map(|b| b.uncompressed_bytes).sum();
-        let calls = self.calls.columns.bytes();
+        let calls = self.calls.columns.bytes()
+            + self.tool_calls.columns.bytes()
+            + self.evals.columns.bytes();
         sealed + self.spans.columns.bytes() + self.records.columns.bytes() + calls
     }
 
@@ -199,6 +245,8 @@ impl Blocks {
         self.spans.clear();
         self.records.clear();
         self.calls.clear();
+        self.tool_calls.clear();
+        self.evals.clear();
     }
 
     fn seal(&mut self, table: Table) {
@@ -207,6 +255,8 @@ impl Blocks {
             Table::OtelTraces => self.spans.seal(table, compression, scratch),
             Table::OtelLogs => self.records.seal(table, compression, scratch),
             Table::LlmCallVersions => self.calls.seal(table, compression, scratch),
+            Table::LlmToolCallVersions => self.tool_calls.seal(table, compression, scratch),
+            Table::LlmEvalResults => self.evals.seal(table, compression, scratch),
         };
         self.sealed.extend(block);
     }

@@ -8,10 +8,14 @@
 mod class;
 mod content;
 mod enrichment;
+mod evaluation;
+mod tool;
 
 pub use class::{FailureClass, FaultDomain, Phase, RetryAdvice};
 pub use content::{Message, Part, PartKind, Role, ToolDefinition};
 pub use enrichment::{Cost, CostStatus, Enrichment, Failure, Profile};
+pub use evaluation::Evaluation;
+pub use tool::{ToolCall, ToolLayer, ToolOutcome, ToolRun};
 
 /// One attempt of a model call as recorded: what was asked, by whom, what came back.
 ///
@@ -92,6 +96,8 @@ pub struct Call<'a> {
     // What was said.
     pub input: Content<'a>,
     pub output: Content<'a>,
+    /// What came of the tool calls in the answer, as far as spans show it.
+    pub tool_runs: &'a [ToolRun<'a>],
     /// 1 when all calls are sent; 10 when the sender keeps one in ten.
     pub sample_weight: f64,
 }
@@ -111,6 +117,9 @@ pub enum Operation {
     InvokeAgent,
     /// Recognised by its URL only.
     Http,
+    /// No model call: a tool at work that no answer asked for. Its only row is in
+    /// `llm_tool_calls`.
+    ExecuteTool,
 }
 
 /// The kind of answer that was asked for.
@@ -210,6 +219,7 @@ impl Operation {
             Operation::Audio => "audio",
             Operation::InvokeAgent => "invoke_agent",
             Operation::Http => "http",
+            Operation::ExecuteTool => "execute_tool",
         }
     }
 }

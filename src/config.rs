@@ -8,6 +8,7 @@ mod alerts;
 pub mod keys;
 mod layers;
 pub mod print;
+mod privacy;
 mod report;
 mod value;
 mod yaml;
@@ -24,6 +25,7 @@ pub use self::report::{At, Origin, Problem, Report};
 pub use self::value::duration;
 use crate::{
     journal::{BatchConfig, Durability, JournalOptions},
+    redact::{self, ContentPolicy},
     store::{
         Target,
         schema::{Layout, Retention},
@@ -44,8 +46,8 @@ pub struct Config {
     pub batch: BatchConfig,
     pub journal: JournalOptions,
     pub retention: Retention,
-    pub content_in_calls: bool,
-    pub content_in_traces: bool,
+    pub content: ContentPolicy,
+    pub redaction: redact::Options,
     pub correlation_bytes_max: usize,
     pub correlation_age_max: Duration,
     pub attributes_file: Option<PathBuf>,
@@ -232,8 +234,8 @@ impl Reader<'_> {
                 content_days: self.days("storage.retention.content"),
                 ..Retention::default()
             },
-            content_in_calls: self.text("content.store") != "false",
-            content_in_traces: self.text("content.in_traces") == "true",
+            content: self.content(),
+            redaction: self.redaction(),
             correlation_bytes_max: self.bytes("correlation.max_bytes"),
             correlation_age_max: self.duration("correlation.max_age"),
             attributes_file: self.path("rules.attributes_file"),

@@ -11,6 +11,7 @@
 
 pub mod json;
 mod proto;
+pub mod texts;
 mod times;
 mod view;
 mod wire;

@@ -11,6 +11,7 @@ mod profile;
 pub mod providers;
 mod rules;
 mod schema;
+mod tools;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod tests;
 pub use classify::{Evidence, classify_lines};
 pub use price::PriceTable;
 pub use rules::{Overrides, RuleFile, Rules, RulesError};
+pub use tools::tool_calls;
 
 use crate::call::{Call, Enrichment};
 

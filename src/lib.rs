@@ -11,6 +11,8 @@ pub mod receive;
 pub mod decode;
 pub mod detect;
 
+pub mod redact;
+
 pub mod normalise;
 
 pub mod enrich;

@@ -6,6 +6,7 @@
 
 pub mod attributes;
 mod conversation;
+pub mod evaluations;
 mod events;
 mod fields;
 pub mod fold;
@@ -23,7 +24,7 @@ mod vocabulary;
 /// Builds OTLP bodies for scenarios; the integration tests have the same file.
 #[cfg(test)]
 #[path = "../tests/support/otlp.rs"]
-mod otlp;
+pub(crate) mod otlp;
 
 pub use attributes::{AttributeTable, AttributeTableError};
 pub use observe::{Observation, Observer};

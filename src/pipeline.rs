@@ -25,12 +25,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use self::latency::Latency;
 use self::{
     in_flight::InFlight,
     lane::Lane,
     resend::{Arrival, Resends},
 };
-pub use self::{latency::Latency, work::ContentPolicy};
 use crate::{
     block::{Block, Compression},
     enrich::Rules,
@@ -39,6 +39,7 @@ use crate::{
         memory::{Memory, MemoryLimits},
     },
     receive::{Ingest, Payload, Receipt, Refusal},
+    redact::{ContentPolicy, Redactor},
 };
 
 /// Makes group commits durable: returns when they are, or says that they are not.
@@ -77,6 +78,7 @@ pub struct NotDurable {
 pub struct PipelineOptions {
     pub memory: MemoryLimits,
     pub content: ContentPolicy,
+    pub redactor: Arc<Redactor>,
     pub compression: Compression,
     /// Rows of this long are committed together.
     pub group_delay: Duration,
@@ -119,6 +121,8 @@ pub struct PipelineStats {
     pub metric_points_rejected: std::sync::atomic::AtomicU64,
     pub rejected: std::sync::atomic::AtomicU64,
     pub strings_repaired: std::sync::atomic::AtomicU64,
+    /// Secrets and personal data overwritten.
+    pub redacted: std::sync::atomic::AtomicU64,
     pub calls: std::sync::atomic::AtomicU64,
     pub corrections: std::sync::atomic::AtomicU64,
     pub not_durable: std::sync::atomic::AtomicU64,
@@ -135,6 +139,7 @@ impl Default for PipelineOptions {
         PipelineOptions {
             memory: MemoryLimits::default(),
             content: ContentPolicy::default(),
+            redactor: Arc::default(),
             compression: Compression::default(),
             group_delay: Duration::from_millis(3),
             group_bytes_max: 8 << 20,

@@ -47,6 +47,11 @@ pub fn metrics<D: Durable>(
             &stats.strings_repaired,
         ),
         (
+            "lapwing_redacted_total",
+            "Secrets and personal data overwritten in requests",
+            &stats.redacted,
+        ),
+        (
             "lapwing_calls_total",
             "Rows of model calls written",
             &stats.calls,

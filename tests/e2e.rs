@@ -2,6 +2,8 @@
 
 /// Requests that are wrong, and what is right beside them.
 mod bad_input;
+/// Secrets and personal data, and that they are nowhere.
+mod canaries;
 /// Kill -9 with an oracle.
 mod crash;
 /// One row per model call, whichever exporter brought it.
@@ -12,5 +14,7 @@ mod late_evidence;
 mod lifecycle;
 /// A ClickHouse of somebody else's.
 mod server_mode;
+/// What came of tool calls, and what judges said of answers.
+mod tool_calls;
 /// The queries of dashboards on spans.
 mod trace_queries;

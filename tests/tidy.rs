@@ -7,6 +7,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("call", &[]),
     ("proto", &[]),
     ("decode", &["receive"]),
+    ("redact", &["decode"]),
     ("normalise", &["call", "decode"]),
     ("enrich", &["call"]),
     ("block", &["call", "decode"]),
@@ -14,16 +15,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["block"]),
     ("alert", &["call", "detect", "enrich", "store"]),
     ("journal", &["block", "pipeline", "store"]),
-    ("config", &["alert", "journal", "store"]),
+    ("config", &["alert", "journal", "redact", "store"]),
     ("admin", &[]),
     (
         "pipeline",
-        &["block", "call", "decode", "enrich", "normalise", "receive"],
+        &[
+            "block",
+            "call",
+            "decode",
+            "enrich",
+            "normalise",
+            "receive",
+            "redact",
+        ],
     ),
     ("telemetry", &["block", "journal", "pipeline", "receive"]),
 ];
 /// The pure stages: nothing of the outside world.
-const PURE: &[&str] = &["call", "decode", "normalise", "enrich"];
+const PURE: &[&str] = &["call", "decode", "redact", "normalise", "enrich"];
 const OUTSIDE: &[&str] = &[
     "tokio::",
     "std::fs",

@@ -20,6 +20,7 @@ use crate::{
         AttributeTable,
         memory::{Changes, Memory, MemoryLimits, observe_all},
     },
+    redact::Redactor,
 };
 
 /// A body is read whole; larger files are refused.
@@ -56,9 +57,11 @@ pub fn run(
     };
     let mut memory = Memory::new(limits);
     let mut rows = Rows::default();
+    let redactor = Redactor::default();
     for path in files {
         let body = read(path)?;
         for body in bodies(path, &body)? {
+            let body = body.clean(&redactor);
             let arena = Bump::new();
             let changes = take_in(path, &body, table, &mut memory, &arena)?;
             rows.apply(path, changes, rules);
@@ -125,6 +128,28 @@ enum Body {
     Logs(Vec<u8>),
     /// Protobuf does not say what it is; the two have different wire types in their first fields.
     Unknown(Vec<u8>),
+}
+
+// === impl Body ===
+
+impl Body {
+    fn clean(self, redactor: &Redactor) -> Body {
+        let traces = |bytes: Vec<u8>| redactor.traces(bytes.into()).0.into_owned();
+        let logs = |bytes: Vec<u8>| redactor.logs(bytes.into()).0.into_owned();
+        match self {
+            Body::Traces(bytes) => Body::Traces(traces(bytes)),
+            Body::Logs(bytes) => Body::Logs(logs(bytes)),
+            Body::Unknown(bytes) => {
+                let arena = Bump::new();
+                let spans = decode::traces(&bytes, &arena).map_or(0, |t| t.spans.len());
+                let records = decode::logs(&bytes, &arena).map_or(0, |l| l.records.len());
+                match records > spans {
+                    true => Body::Logs(logs(bytes)),
+                    false => Body::Unknown(traces(bytes)),
+                }
+            }
+        }
+    }
 }
 
 fn take_in<'a>(

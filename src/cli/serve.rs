@@ -28,11 +28,12 @@ use crate::{
     config::{Config, Sources, Storage},
     journal::{Delivery, Journal},
     normalise::memory::MemoryLimits,
-    pipeline::{ContentPolicy, Knowledge, Pipeline, PipelineOptions},
+    pipeline::{Knowledge, Pipeline, PipelineOptions},
     receive::{
         Admission, BearerTokens, GrpcOptions, HttpOptions, ReceiveStats, ServeOptions, serve_grpc,
         serve_http,
     },
+    redact::Redactor,
     store::{
         Store, Target, WriteError,
         embedded::{Embedded, EmbeddedConfig},
@@ -254,10 +255,8 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
             bytes_max: config.correlation_bytes_max,
             age_max_ns: u64::try_from(config.correlation_age_max.as_nanos()).unwrap_or(u64::MAX),
         },
-        content: ContentPolicy {
-            in_calls: config.content_in_calls,
-            in_traces: config.content_in_traces,
-        },
+        content: config.content,
+        redactor: Arc::new(Redactor::new(config.redaction.clone())),
         ..PipelineOptions::default()
     }
 }

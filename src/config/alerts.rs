@@ -82,7 +82,7 @@ impl Reader<'_> {
     }
 
     /// Says what is wrong with a setting, or with a section when it has none.
-    fn wrong(&mut self, path: &str, text: impl Into<String>) {
+    pub(super) fn wrong(&mut self, path: &str, text: impl Into<String>) {
         let below = format!("{path}.");
         let found = self.settings.get(path).or_else(|| {
             let mut below = self

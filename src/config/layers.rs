@@ -56,7 +56,7 @@ pub fn defaults() -> Settings {
             let text = key.default?;
             let setting = Setting {
                 text: text.to_owned(),
-                items: Vec::new(),
+                items: items(key.kind, text),
                 origin: Origin::Default,
                 kind: key.kind,
             };
@@ -97,10 +97,7 @@ pub fn environment(
             });
             continue;
         }
-        let items = match key.kind {
-            Kind::Texts => text.split(',').map(|t| t.trim().to_owned()).collect(),
-            _ => Vec::new(),
-        };
+        let items = items(key.kind, &text);
         settings.insert(
             key.path.to_owned(),
             Setting {
@@ -110,6 +107,15 @@ pub fn environment(
                 kind: key.kind,
             },
         );
+    }
+}
+
+/// The elements of a list that is one text.
+fn items(kind: Kind, text: &str) -> Vec<String> {
+    let elements = text.split(',').map(|t| t.trim().to_owned());
+    match kind {
+        Kind::Texts => elements.filter(|t| !t.is_empty()).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -170,7 +176,7 @@ impl Walk<'_> {
     fn leaf(&mut self, node: &Node, path: &str, key: &Key) {
         let (text, items) = match (&node.value, key.kind) {
             (Value::Null, _) => return,
-            (Value::Text(text), Kind::Texts) => (text.clone(), vec![text.clone()]),
+            (Value::Text(text), Kind::Texts) => (text.clone(), items(key.kind, text)),
             (Value::List(list), Kind::Texts) => {
                 let Some(items) = list.iter().map(plain).collect() else {
                     return self.wrong(node.at, path, "must be a list of plain texts");

@@ -77,7 +77,7 @@ alerts:
   routes: [{match: {severity: page}, receiver: oncall}]
 telemetry: {otlp_endpoint: '${env:NOWHERE}'}
 ";
-    let report = load(text, &[("LAPWING_CONTENT_STORE", "maybe")]).unwrap_err();
+    let report = load(text, &[("LAPWING_CONTENT_IN_TRACES", "maybe")]).unwrap_err();
     assert_eq!(
         report.to_string(),
         "\
@@ -92,7 +92,7 @@ lapwing.yaml: 11 mistakes
   lapwing.yaml:12:46: `durability` is given twice, first in line 12: keep one
   lapwing.yaml:14:48: `alerts.routes.0.receiver` names \"oncall\" (route 0), which `alerts.receivers` does not have
   lapwing.yaml:15:28: environment variable NOWHERE is not set: set it, or write `${env:NOWHERE:-default}`
-  $LAPWING_CONTENT_STORE: `content.store` is \"maybe\": write true or false
+  $LAPWING_CONTENT_IN_TRACES: `content.in_traces` is \"maybe\": write true or false
 "
     );
 }

@@ -6,7 +6,7 @@ use super::classify::meaning;
 use super::schema::violates;
 use crate::call::{
     Call, Failure, FailureClass, Finish, Operation, Part, PartKind, Phase, ResponseFormat, Role,
-    TokensSource, ToolDefinition,
+    TokensSource, ToolDefinition, ToolLayer,
 };
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -222,21 +222,28 @@ fn tools(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
         .flat_map(|m| m.parts)
         .filter(|p| p.kind == PartKind::ToolCall);
     for tool in calls {
-        let offered = call.tool_definitions.unwrap_or(&[]);
-        if !offered.is_empty()
-            && !tool.name.is_empty()
-            && !offered.iter().any(|d| d.name == tool.name)
-        {
-            return Some((
-                FailureClass::ToolUnknownTool,
-                "outcome.unknown_tool: no tool of that name was offered",
-            ));
-        }
-        if let Some(why) = bad_arguments(tool, offered) {
-            return Some((FailureClass::ToolInvalidArguments, why));
+        if let Some((layer, why)) = tool_fault(call, tool) {
+            let class = match layer {
+                ToolLayer::Selection => FailureClass::ToolUnknownTool,
+                _ => FailureClass::ToolInvalidArguments,
+            };
+            return Some((class, why));
         }
     }
     None
+}
+
+/// What is wrong with a tool call by itself: no such tool, or arguments that are none.
+pub(super) fn tool_fault(call: &Call<'_>, tool: &Part<'_>) -> Option<(ToolLayer, &'static str)> {
+    let offered = call.tool_definitions.unwrap_or(&[]);
+    let unknown = !offered.is_empty()
+        && !tool.name.is_empty()
+        && !offered.iter().any(|d| d.name == tool.name);
+    if unknown {
+        let why = "outcome.unknown_tool: no tool of that name was offered";
+        return Some((ToolLayer::Selection, why));
+    }
+    bad_arguments(tool, offered).map(|why| (ToolLayer::Arguments, why))
 }
 
 /// What is wrong with the arguments of a tool call.

@@ -34,6 +34,9 @@ pub fn profile(call: &Call<'_>) -> Profile {
     if has(PartKind::Reasoning) && out.output_chars == 0 && out.tool_names.is_empty() {
         out.output_flags.push("reasoning_only");
     }
+    if !out.tool_names.is_empty() {
+        out.tool_flags = super::tools::flags(call);
+    }
     out
 }
 

@@ -9,6 +9,7 @@
 //! Pure, and a function of the set of observations: their order of arrival does not matter.
 
 mod evidence;
+mod tools;
 mod tree;
 mod twins;
 
@@ -67,6 +68,7 @@ pub fn fold<'a>(
     folder.sdk_twins();
     folder.wrappers();
     folder.retries();
+    folder.tools();
     folder.finish()
 }
 
@@ -317,7 +319,7 @@ impl<'a> Folder<'a> {
 
     fn finish(self) -> Vec<Call<'a>> {
         let rows = self.observations.into_iter().filter(|o| {
-            o.role == SpanRole::Call
+            matches!(o.role, SpanRole::Call | SpanRole::Tool)
                 || (o.role == SpanRole::Supplement && o.call.duplicate_of.is_some())
         });
         let mut calls: Vec<Call<'a>> = rows.map(|o| o.call).collect();

@@ -28,7 +28,7 @@ use super::{
     recognise::SpanRole,
 };
 use crate::{
-    call::Call,
+    call::{Call, Operation},
     decode::{Logs, Traces},
 };
 
@@ -55,6 +55,8 @@ pub struct Change<'a> {
 #[derive(Debug, Default)]
 pub struct Changes<'a> {
     pub rows: Vec<Change<'a>>,
+    /// Executions of tools that no answer asked for ([`Operation::ExecuteTool`]).
+    pub tools: Vec<Change<'a>>,
     /// Traces whose state now says that these rows were written.
     pub traces: Vec<[u8; 16]>,
     /// Traces that the request's spans or events belong to, whether it brought news of them or
@@ -91,6 +93,17 @@ impl Default for MemoryLimits {
         MemoryLimits {
             bytes_max: 32 << 20,
             age_max_ns: 300_000_000_000,
+        }
+    }
+}
+
+// === impl Changes ===
+
+impl<'a> Changes<'a> {
+    fn push(&mut self, change: Change<'a>) {
+        match change.call.operation {
+            Operation::ExecuteTool => self.tools.push(change),
+            _ => self.rows.push(change),
         }
     }
 }
@@ -306,7 +319,12 @@ impl Memory {
     ) {
         let mut fresh = news.observations();
         // What repeats calls around it or below it would count as one where those are not known.
-        fresh.retain(|o| matches!(o.role, SpanRole::Call | SpanRole::Supplement));
+        fresh.retain(|o| {
+            matches!(
+                o.role,
+                SpanRole::Call | SpanRole::Supplement | SpanRole::Tool
+            )
+        });
         for id in ids {
             let Some(group) = self.groups.get_mut(id) else {
                 continue;
@@ -320,11 +338,13 @@ impl Memory {
             }
         }
         let rows = fold(fresh, &news.links(), arena);
-        changes.rows.extend(rows.into_iter().map(|call| Change {
-            call,
-            sign: 1,
-            version: 1,
-        }));
+        for call in rows {
+            changes.push(Change {
+                call,
+                sign: 1,
+                version: 1,
+            });
+        }
     }
 
     /// The one group of these traces; groups that turn out to be one are put together.

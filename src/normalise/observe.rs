@@ -18,7 +18,7 @@ use super::{
     usage, vocabulary,
 };
 use crate::{
-    call::{Call, Errors, Finish, Operation, ResponseFormat},
+    call::{Call, Errors, Finish, Operation, ResponseFormat, ToolRun},
     decode::{LogRecord, Resource, Scope, Span, StatusCode, Value},
 };
 
@@ -172,10 +172,12 @@ impl<'t, 'a> Observer<'t, 'a> {
             ..Call::default()
         };
         call.errors = errors(fields, span, events, self.arena);
+        self.who(&mut call, process);
         if recognised.role == SpanRole::Tool {
+            call.operation = Operation::ExecuteTool;
+            call.tool_runs = self.arena.alloc_slice_copy(&[self.tool_run(&call)]);
             return call;
         }
-        self.who(&mut call, process);
         self.where_to(&mut call);
         if recognised.role == SpanRole::Http {
             return call;
@@ -230,6 +232,42 @@ impl<'t, 'a> Observer<'t, 'a> {
         labels.sort_by_key(|(name, _)| *name);
         labels.dedup_by_key(|(name, _)| *name);
         call.dimensions = self.arena.alloc_slice_copy(&labels);
+    }
+
+    /// The execution that a tool's span shows.
+    fn tool_run(&self, call: &Call<'a>) -> ToolRun<'a> {
+        let fields = &self.fields;
+        // A framework that has no words for tools tells them as it tells everything.
+        let text = |field: Field, other: Field| {
+            let own = match fields.value(field) {
+                Value::Empty => fields.value(other),
+                value => value,
+            };
+            match own {
+                Value::Array(_) | Value::Kvlist(_) => value_to_json(own, self.arena),
+                plain => plain_text(plain, self.arena),
+            }
+        };
+        let name = match fields.text(Field::ToolName) {
+            "" => tool_of_span(call.span_name),
+            name => name,
+        };
+        ToolRun {
+            span_id: call.span_id,
+            start_ns: call.start_ns,
+            duration_ns: call.duration_ns,
+            name,
+            id: fields.text(Field::ToolCallId),
+            arguments: text(Field::ToolArguments, Field::Input),
+            result: text(Field::ToolResult, Field::Output),
+            is_error: call.errors.is_error,
+            error_type: match call.errors.error_type {
+                "" => call.errors.exception_type,
+                told => told,
+            },
+            error_message: call.errors.messages.first().copied().unwrap_or_default(),
+            ..ToolRun::default()
+        }
     }
 
     fn where_to(&self, call: &mut Call<'a>) {
@@ -288,6 +326,22 @@ impl<'t, 'a> Observer<'t, 'a> {
             call.finish = Finish::Unknown;
         }
     }
+}
+
+/// The tool's name in a span's: `execute_tool get_weather`, `get_weather.tool`.
+fn tool_of_span(name: &str) -> &str {
+    const BEFORE: [&str; 5] = [
+        "execute_tool ",
+        "running tool: ",
+        "tool: ",
+        "tool ",
+        "Tool: ",
+    ];
+    let bare = BEFORE.iter().find_map(|before| name.strip_prefix(before));
+    let bare = bare.unwrap_or(name);
+    bare.strip_suffix(".tool")
+        .unwrap_or(bare)
+        .trim_matches('\'')
 }
 
 /// Mastra shows a failure as the content of a chunk and nowhere else.

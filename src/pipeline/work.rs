@@ -1,6 +1,6 @@
 //! One request worked through: decode, normalise, enrich, append. No waiting anywhere.
 
-use std::{cell::RefCell, sync::atomic::Ordering};
+use std::{borrow::Cow, cell::RefCell, sync::atomic::Ordering};
 
 use bumpalo::Bump;
 use tokio::sync::watch;
@@ -12,14 +12,15 @@ use super::{
 };
 use crate::{
     block::{OmitOfLog, OmitOfSpan, Version},
-    call::Enrichment,
-    decode::{self, Event, Logs, Rejected, Traces},
+    call::{Enrichment, Evaluation, ToolCall},
+    decode::{self, Attribute, Event, Logs, Rejected, Traces},
     enrich,
     normalise::{
-        AttributeTable,
+        AttributeTable, evaluations,
         memory::{Change, Changes, Memory, Observed, observe_all},
     },
     receive::{Encoding, Payload, Receipt, Refusal, Signal},
+    redact::Keep,
 };
 
 /// Memory of a thread's arena that is kept from request to request.
@@ -29,27 +30,12 @@ thread_local! {
     static ARENA: RefCell<Bump> = RefCell::new(Bump::new());
 }
 
-/// Where prompts and answers are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentPolicy {
-    /// In `llm_calls`.
-    pub in_calls: bool,
-    /// In the attributes of `otel_traces` and `otel_logs`, too.
-    pub in_traces: bool,
-}
-
 /// A change and what was worked out about it.
-type Row<'a> = (Change<'a>, Enrichment);
-
-// === impl ContentPolicy ===
-
-impl Default for ContentPolicy {
-    fn default() -> Self {
-        ContentPolicy {
-            in_calls: true,
-            in_traces: false,
-        }
-    }
+struct Row<'a> {
+    change: Change<'a>,
+    /// None for a tool's execution by itself.
+    enrichment: Option<Enrichment>,
+    tools: Vec<ToolCall<'a>>,
 }
 
 // === impl Pipeline ===
@@ -62,28 +48,34 @@ impl<D: Durable> Pipeline<D> {
         request: u128,
         now_ns: u64,
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
-        let transcoded;
-        let body: &[u8] = match (payload.encoding, payload.signal) {
-            (Encoding::Protobuf, _) => &payload.body,
+        let body = match (payload.encoding, payload.signal) {
+            (Encoding::Protobuf, _) => Cow::Borrowed(&payload.body[..]),
             (Encoding::Json, Signal::Traces) => {
-                transcoded = decode::json::traces_to_proto(&payload.body).map_err(invalid)?;
-                &transcoded
+                Cow::Owned(decode::json::traces_to_proto(&payload.body).map_err(invalid)?)
             }
             (Encoding::Json, Signal::Logs) => {
-                transcoded = decode::json::logs_to_proto(&payload.body).map_err(invalid)?;
-                &transcoded
+                Cow::Owned(decode::json::logs_to_proto(&payload.body).map_err(invalid)?)
             }
             (Encoding::Json, Signal::Metrics) => {
                 let points = decode::json::metrics_point_count(&payload.body).map_err(invalid)?;
                 return Ok((self.metrics(points), None));
             }
         };
+        let redactor = &self.options.redactor;
+        let (body, redacted) = match payload.signal {
+            Signal::Traces => redactor.traces(body),
+            Signal::Logs => redactor.logs(body),
+            Signal::Metrics => (body, 0),
+        };
+        self.stats
+            .redacted
+            .fetch_add(redacted as u64, Ordering::Relaxed);
         ARENA.with_borrow_mut(|arena| {
             let done = match payload.signal {
-                Signal::Traces => self.traces(body, request, arena, now_ns),
-                Signal::Logs => self.logs(body, request, arena, now_ns),
+                Signal::Traces => self.traces(&body, request, arena, now_ns),
+                Signal::Logs => self.logs(&body, request, arena, now_ns),
                 Signal::Metrics => {
-                    let points = decode::count_metric_points(body).map_err(invalid)?;
+                    let points = decode::count_metric_points(&body).map_err(invalid)?;
                     Ok((self.metrics(points), None))
                 }
             };
@@ -119,9 +111,11 @@ impl<D: Durable> Pipeline<D> {
             memory.spans(table, &request, &observed, arena, now_ns)
         });
         waiting.rejected = receipt.rejected;
-        let rows = self.enrich(&knowledge.rules, changes);
+        let rows = self.enrich(&knowledge.rules, changes, arena);
+        let evaluations = evaluations::of_traces(&request, arena);
         self.append(waiting, &rows, |group| {
             self.push_spans(group, &request, &observed, table);
+            self.push_evaluations(group, evaluations, arena);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -148,9 +142,11 @@ impl<D: Durable> Pipeline<D> {
             self.remember(key, |memory| memory.logs(table, &request, arena, now_ns));
         waiting.rejected = receipt.rejected;
         let in_calls = changes.with_rows.clone();
-        let rows = self.enrich(&knowledge.rules, changes);
+        let rows = self.enrich(&knowledge.rules, changes, arena);
+        let evaluations = evaluations::of_logs(&request, arena);
         self.append(waiting, &rows, |group| {
             self.push_logs(group, &request, table, &in_calls);
+            self.push_evaluations(group, evaluations, arena);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -181,21 +177,46 @@ impl<D: Durable> Pipeline<D> {
         }
     }
 
-    fn enrich<'a>(&self, rules: &enrich::Rules, changes: Changes<'a>) -> Vec<Row<'a>> {
+    fn enrich<'a>(
+        &self,
+        rules: &enrich::Rules,
+        changes: Changes<'a>,
+        arena: &'a Bump,
+    ) -> Vec<Row<'a>> {
         let corrections = changes.rows.iter().filter(|c| c.sign < 0).count() as u64;
         let calls = changes.rows.len() as u64 - corrections;
         self.stats.calls.fetch_add(calls, Ordering::Relaxed);
         self.stats
             .corrections
             .fetch_add(corrections, Ordering::Relaxed);
-        let rows = changes.rows.into_iter().map(|mut change| {
+        let calls = changes.rows.into_iter().map(|change| {
             let enrichment = enrich::enrich(rules, &change.call);
-            // A row taken back needs its measures only; a policy may want no content at all.
-            if change.sign < 0 || !self.options.content.in_calls {
-                change.call.input.text = "";
-                change.call.output.text = "";
+            (change, Some(enrichment))
+        });
+        let tools = changes.tools.into_iter().map(|change| (change, None));
+        let rows = calls.chain(tools).map(|(mut change, enrichment)| {
+            // A row taken back needs its measures only.
+            let keep = match change.sign {
+                1.. => self.options.content.keep,
+                _ => Keep::None,
+            };
+            let mut tools = match change.call.duplicate_of {
+                None => enrich::tool_calls(&change.call),
+                // Its original has them.
+                Some(_) => Vec::new(),
+            };
+            for tool in &mut tools {
+                tool.arguments = keep.of(tool.arguments, arena);
+                tool.result = keep.of(tool.result, arena);
             }
-            (change, enrichment)
+            let call = &mut change.call;
+            call.input.text = keep.of(call.input.text, arena);
+            call.output.text = keep.of(call.output.text, arena);
+            Row {
+                change,
+                enrichment,
+                tools,
+            }
         });
         rows.collect()
     }
@@ -228,12 +249,18 @@ impl<D: Durable> Pipeline<D> {
         let Some(lane) = self.lane() else { return };
         lane.append(waiting, |group| {
             push(group);
-            for (change, enrichment) in rows {
+            for row in rows {
+                let change = &row.change;
                 let version = Version {
                     sign: change.sign,
                     version: change.version,
                 };
-                group.blocks.push_call(&change.call, enrichment, version);
+                if let Some(enrichment) = &row.enrichment {
+                    group.blocks.push_call(&change.call, enrichment, version);
+                }
+                for tool in &row.tools {
+                    group.blocks.push_tool_call(&change.call, tool, version);
+                }
             }
         });
     }
@@ -245,7 +272,7 @@ impl<D: Durable> Pipeline<D> {
         observed: &Observed<'_>,
         table: &AttributeTable,
     ) {
-        let keep_all = self.options.content.in_traces;
+        let policy = self.options.content;
         for (at, span) in request.spans.iter().enumerate() {
             let resource = request.resources.get(span.resource as usize);
             let scope = request.scopes.get(span.scope as usize);
@@ -253,11 +280,19 @@ impl<D: Durable> Pipeline<D> {
                 continue;
             };
             let observation = observed.spans.get(at).and_then(Option::as_ref);
-            let Some(observation) = observation.filter(|_| !keep_all) else {
-                group
-                    .blocks
-                    .push_span(resource, scope, span, OmitOfSpan::default());
-                continue;
+            let hidden: Vec<bool>;
+            let content: &[bool] = match observation {
+                Some(observation) if !policy.shows() => observation.content_mask,
+                None if policy.hides() => {
+                    let is_content = |a: &Attribute<'_>| table.is_content(a.key);
+                    hidden = span.attributes.iter().map(is_content).collect();
+                    &hidden
+                }
+                _ => {
+                    let nothing = OmitOfSpan::default();
+                    group.blocks.push_span(resource, scope, span, nothing);
+                    continue;
+                }
             };
             let masks: Vec<Vec<bool>> = span
                 .events
@@ -266,14 +301,28 @@ impl<D: Durable> Pipeline<D> {
                 .collect();
             let masks: Vec<&[bool]> = masks.iter().map(Vec::as_slice).collect();
             let omit = OmitOfSpan {
-                attributes: observation.content_mask,
+                attributes: content,
                 event_attributes: &masks,
             };
             group.blocks.push_span(resource, scope, span, omit);
         }
     }
 
-    /// A message event is left without its text only when a call has it: its span may never come.
+    /// What a judge explains quotes what it judged.
+    fn push_evaluations<'a>(
+        &self,
+        group: &mut Group,
+        evaluations: Vec<Evaluation<'a>>,
+        arena: &'a Bump,
+    ) {
+        for mut evaluation in evaluations {
+            evaluation.explanation = self.options.content.keep.of(evaluation.explanation, arena);
+            group.blocks.push_evaluation(&evaluation);
+        }
+    }
+
+    /// A message event is left without its text only when a call has it (its span may never come),
+    /// or when the policy wants it nowhere.
     fn push_logs(
         &self,
         group: &mut Group,
@@ -287,12 +336,12 @@ impl<D: Durable> Pipeline<D> {
             let (Some(resource), Some(scope)) = (resource, scope) else {
                 continue;
             };
+            let policy = self.options.content;
+            let in_call = || record.trace_id.is_some_and(|t| in_calls.contains(&t));
             let is_content = record.event_name.starts_with("gen_ai.")
-                && record
-                    .trace_id
-                    .is_some_and(|trace| in_calls.contains(&trace))
-                && !self.options.content.in_traces;
-            let mask: Vec<bool> = match is_content {
+                && !policy.shows()
+                && (policy.hides() || in_call());
+            let mask: Vec<bool> = match is_content || policy.hides() {
                 true => record
                     .attributes
                     .iter()

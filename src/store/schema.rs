@@ -58,6 +58,16 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "alerts",
         template: include_str!("schema/0005_alerts.sql"),
     },
+    Migration {
+        version: 6,
+        name: "llm_tool_calls",
+        template: include_str!("schema/0006_llm_tool_calls.sql"),
+    },
+    Migration {
+        version: 7,
+        name: "llm_evals",
+        template: include_str!("schema/0007_llm_evals.sql"),
+    },
 ];
 
 /// Where and how the tables are made.
@@ -221,6 +231,12 @@ impl Layout {
                 "toDateTime(timestamp)",
                 keep.calls_days,
             ),
+            (
+                "llm_tool_call_versions",
+                "toDateTime(timestamp)",
+                keep.calls_days,
+            ),
+            ("llm_eval_results", "toDateTime(timestamp)", keep.calls_days),
             ("llm_calls_1m", "timestamp", keep.rollup_1m_days),
             ("llm_calls_1h", "timestamp", keep.rollup_1h_days),
         ];
@@ -233,15 +249,21 @@ impl Layout {
                 alter: self.render(&alter),
             }
         });
-        let contents = ["input_content", "output_content"].map(|column| {
+        let contents = [
+            ("llm_call_versions", "input_content"),
+            ("llm_call_versions", "output_content"),
+            ("llm_tool_call_versions", "arguments"),
+            ("llm_tool_call_versions", "result"),
+            ("llm_eval_results", "explanation"),
+        ];
+        let contents = contents.map(|(table, column)| {
             let days = limited(keep.content_days);
             let ttl = format!("TTL toDateTime(timestamp) + toIntervalDay({days})");
             let alter = format!(
-                "ALTER TABLE {{database}}.llm_call_versions{{on_cluster}} \
-                 MODIFY COLUMN {column} {ttl}"
+                "ALTER TABLE {{database}}.{table}{{on_cluster}} MODIFY COLUMN {column} {ttl}"
             );
             Ttl {
-                table: "llm_call_versions",
+                table,
                 mark: format!("`{column}` String CODEC(ZSTD(3)) {ttl},"),
                 alter: self.render(&alter),
             }

@@ -113,7 +113,7 @@ impl Group {
         gone.sort_by_key(|call| (call.start_ns, call.span_id));
         for call in gone {
             if let Some(&version) = self.rows.get(&key(&call)) {
-                changes.rows.push(Change {
+                changes.push(Change {
                     call,
                     sign: -1,
                     version,
@@ -130,7 +130,7 @@ impl Group {
             let key = (call.trace_id, call.span_id);
             let version = self.rows.entry(key).or_default();
             *version = version.saturating_add(1);
-            changes.rows.push(Change {
+            changes.push(Change {
                 call,
                 sign: 1,
                 version: *version,
