@@ -45,7 +45,7 @@ pub struct RulesError {
 }
 
 /// Order matters: the first rule that matches decides.
-const FAILURES: [(&str, &str); 6] = [
+const FAILURES: [(&str, &str); 7] = [
     (
         "rules/failures/10_provider.toml",
         include_str!("../../rules/failures/10_provider.toml"),
@@ -53,6 +53,10 @@ const FAILURES: [(&str, &str); 6] = [
     (
         "rules/failures/20_text.toml",
         include_str!("../../rules/failures/20_text.toml"),
+    ),
+    (
+        "rules/failures/25_meaning.toml",
+        include_str!("../../rules/failures/25_meaning.toml"),
     ),
     (
         "rules/failures/30_code.toml",

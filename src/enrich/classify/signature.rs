@@ -19,6 +19,8 @@ use std::collections::HashMap;
 /// Words of 64 bits; the tables may hold 4096 literals and 1024 signatures.
 const LITERAL_WORDS: usize = 64;
 const SIGNATURE_WORDS: usize = 16;
+/// How a rule asks for errors without an HTTP status, beside those with one.
+const NO_STATUS: u16 = 0;
 
 /// The compiled table.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ pub struct Signature {
     code: Vec<String>,
     finish: Vec<String>,
     text: Vec<u16>,
+    also: Vec<u16>,
     all: Vec<u16>,
     not: Vec<u16>,
     regex: Option<Regex>,
@@ -137,7 +140,7 @@ impl Signatures {
         {
             return None;
         }
-        if !row.status.is_empty() && !seen.status.is_some_and(|s| row.status.contains(&s)) {
+        if !row.status.is_empty() && !row.status.contains(&seen.status.unwrap_or(NO_STATUS)) {
             return None;
         }
         if !row.all.iter().all(|l| seen.literals.has(*l))
@@ -147,6 +150,10 @@ impl Signatures {
         }
         let literal = row.text.iter().find(|l| seen.literals.has(**l));
         if !row.text.is_empty() && literal.is_none() {
+            return None;
+        }
+        let other = row.also.iter().find(|l| seen.literals.has(**l));
+        if !row.also.is_empty() && other.is_none() {
             return None;
         }
         let code = seen

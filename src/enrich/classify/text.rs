@@ -88,6 +88,7 @@ impl Marker {
                 "|code=",
                 "|reason:",
                 "|errortype:",
+                "\"status_code\":",
             ],
             Marker::Status => &[
                 "error code: ",

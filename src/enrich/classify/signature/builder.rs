@@ -37,6 +37,8 @@ struct Row {
     #[serde(default)]
     text: Vec<String>,
     #[serde(default)]
+    also: Vec<String>,
+    #[serde(default)]
     all: Vec<String>,
     #[serde(default)]
     not: Vec<String>,
@@ -111,6 +113,7 @@ impl Builder {
             code: row.code,
             finish: row.finish,
             text: row.text.iter().map(|t| self.literal(t)).collect(),
+            also: row.also.iter().map(|t| self.literal(t)).collect(),
             all: row.all.iter().map(|t| self.literal(t)).collect(),
             not: row.not.iter().map(|t| self.literal(t)).collect(),
             regex: match row.regex {
@@ -119,6 +122,9 @@ impl Builder {
             },
             id,
         };
+        if !signature.also.is_empty() && signature.text.is_empty() {
+            return Err(wrong("also needs text beside it".to_owned()));
+        }
         let triggers = [
             signature.text.len(),
             signature.all.len(),
