@@ -89,6 +89,7 @@ impl Marker {
                 "|reason:",
                 "|errortype:",
                 "\"status_code\":",
+                "|statuscode.",
             ],
             Marker::Status => &[
                 "error code: ",
@@ -312,7 +313,7 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
 }
 
 fn marker_reads_code(literal: &str) -> bool {
-    literal.ends_with(['"', '\'', ':', '(', '=']) || literal == "error code "
+    literal.ends_with(['"', '\'', ':', '(', '=', '.']) || literal == "error code "
 }
 
 fn boundary_before(text: &str, at: usize) -> bool {
@@ -343,14 +344,15 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
             out.extend(value(code).map(Cow::Borrowed));
         }
         let head = line.get(..line.floor_char_boundary(400)).unwrap_or("");
-        for word in head.split([' ', '(', '[', ']', ')']) {
+        for (at, word) in head.split([' ', '(', '[', ']', ')']).enumerate() {
             let name = word
                 .trim_end_matches([':', ','])
                 .rsplit('.')
                 .next()
                 .unwrap_or("");
-            let told =
-                word.ends_with(':') || name.ends_with("exception") || name.ends_with("error");
+            // `too many requests: ...` is prose: a code inside a line has the form of one.
+            let class = name.ends_with("exception") || name.ends_with("error");
+            let told = class || word.ends_with(':') && (at == 0 || name.contains('_'));
             let plain = name.len() > 3
                 && name
                     .bytes()
