@@ -82,6 +82,9 @@ enum Command {
         /// Failure rules to try before the built-in ones
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
+        /// Print all rules that hold with what they matched, the one that decided first
+        #[arg(long)]
+        explain: bool,
     },
     /// Run one SQL statement in the store and print its result
     Query { sql: String },
@@ -155,7 +158,7 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
                 done => Ok(done.map_err(anyhow::Error::new)?),
             }
         }
-        Command::Classify { rules } => Ok(classify::run(load(file)?.0, rules)?),
+        Command::Classify { rules, explain } => Ok(classify::run(load(file)?.0, rules, explain)?),
         Command::Query { sql } => {
             let target = target::of(&load(file)?.0)?;
             block_on(async move { Ok(query::run(&target, &sql).await?) })

@@ -52,10 +52,34 @@ pub struct Evidence<'a> {
     pub retry_after_ms: Option<u64>,
 }
 
+/// A rule that holds for an error, for people who write rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub rule: String,
+    pub class: FailureClass,
+    /// The text, code, finish reason or status that made it hold.
+    pub matched: String,
+}
+
 /// Works out why a call failed; `None` when nothing says that it did.
 ///
 /// A finish reason alone counts only when a signature knows it.
 pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
+    judge(rules, evidence, None)
+}
+
+/// The same with its reasons: all rules that hold, the one that decided first.
+pub fn explain(rules: &Rules, evidence: &Evidence<'_>) -> (Option<Failure>, Vec<Candidate>) {
+    let mut candidates = Vec::new();
+    let failure = judge(rules, evidence, Some(&mut candidates));
+    (failure, candidates)
+}
+
+fn judge(
+    rules: &Rules,
+    evidence: &Evidence<'_>,
+    reasons: Option<&mut Vec<Candidate>>,
+) -> Option<Failure> {
     let told = evidence.is_error || evidence.tells_error();
     if !told && is_plain_finish(evidence.finish) {
         return None;
@@ -101,7 +125,14 @@ pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
         providers: rules.providers.mask(evidence.provider) | found.providers,
         literals: found.literals,
     };
-    let hit = rules.signatures.decide(&seen);
+    if let Some(reasons) = reasons {
+        reasons.extend(rules.signatures.holding(&seen).map(|hit| Candidate {
+            rule: hit.signature.id.clone(),
+            class: hit.signature.class,
+            matched: hit.because.into_owned(),
+        }));
+    }
+    let hit = rules.signatures.holding(&seen).next();
     if hit.is_none() && !told {
         return None;
     }

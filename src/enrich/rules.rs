@@ -95,6 +95,11 @@ impl Rules {
         &BUILTIN
     }
 
+    /// The table of providers.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
     /// The compiled-in rules with the user's own on top.
     pub fn load(overrides: &Overrides) -> Result<Rules, RulesError> {
         let providers = Providers::parse(PROVIDERS.0, PROVIDERS.1)?;

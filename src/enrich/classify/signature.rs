@@ -101,8 +101,8 @@ impl Signatures {
         builder.finish(providers)
     }
 
-    /// The first signature that holds.
-    pub(super) fn decide<'r, 't>(&'r self, seen: &Seen<'t>) -> Option<Hit<'r, 't>>
+    /// The signatures that hold, in the order in which they are tried: the first one decides.
+    pub(super) fn holding<'r, 't>(&'r self, seen: &Seen<'t>) -> impl Iterator<Item = Hit<'r, 't>>
     where
         'r: 't,
     {
@@ -119,7 +119,7 @@ impl Signatures {
         if let Some(status) = seen.status {
             mark(&mut candidates, self.by_status.get(&status));
         }
-        ones(&candidates).find_map(|index| {
+        ones(candidates).filter_map(|index| {
             let signature = self.rows.get(index)?;
             let because = self.holds(signature, seen)?;
             Some(Hit { signature, because })
@@ -159,7 +159,7 @@ impl Signatures {
         let code = seen
             .codes
             .iter()
-            .find(|c| row.code.contains(&c.to_string()));
+            .find(|c| row.code.iter().any(|known| known == c.as_ref()));
         if !row.code.is_empty() && code.is_none() {
             return None;
         }
@@ -192,9 +192,9 @@ fn mark(set: &mut [u64; SIGNATURE_WORDS], rows: Option<&Vec<u16>>) {
 }
 
 /// The numbers of the bits that are set, ascending.
-fn ones(words: &[u64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().flat_map(|(at, word)| {
-        let mut rest = *word;
+fn ones<const N: usize>(words: [u64; N]) -> impl Iterator<Item = usize> {
+    words.into_iter().enumerate().flat_map(|(at, word)| {
+        let mut rest = word;
         std::iter::from_fn(move || {
             let bit = rest.trailing_zeros() as usize;
             rest &= rest.wrapping_sub(1);
@@ -223,7 +223,7 @@ impl LiteralSet {
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> {
-        ones(&self.0)
+        ones(self.0)
     }
 }
 
