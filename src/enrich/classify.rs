@@ -227,7 +227,7 @@ fn phase_of(class: FailureClass, usual: Phase, evidence: &Evidence<'_>) -> Phase
 
 fn evidence_text(id: &str, because: &str) -> String {
     let end = because.floor_char_boundary(EVIDENCE_BYTES_MAX);
-    format!("{id}: {}", because.get(..end).unwrap_or(""))
+    [id, ": ", because.get(..end).unwrap_or("")].concat()
 }
 
 /// The provider's own code, else its type, in its spelling where that is known.
@@ -245,10 +245,7 @@ fn error_code(evidence: &Evidence<'_>, codes: &[Cow<'_, str>], texts: &[&str]) -
     let own = [evidence.error_type, evidence.exception_type];
     let word = codes
         .iter()
-        .filter(|c| {
-            !own.iter()
-                .any(|o| o.to_ascii_lowercase().ends_with(c.as_ref()))
-        })
+        .filter(|c| !own.iter().any(|o| ends_with_ignoring_case(o, c.as_ref())))
         .find(|c| !dull(c) && (c.contains('_') || c.ends_with("exception")));
     match word {
         Some(word) => original_spelling(word, texts).unwrap_or_else(|| word.to_string()),
@@ -257,13 +254,23 @@ fn error_code(evidence: &Evidence<'_>, codes: &[Cow<'_, str>], texts: &[&str]) -
     }
 }
 
+fn ends_with_ignoring_case(text: &str, end: &str) -> bool {
+    let tail = text
+        .len()
+        .checked_sub(end.len())
+        .and_then(|at| text.as_bytes().get(at..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes()))
+}
+
 /// Finds a folded ASCII word in the raw texts.
 fn original_spelling(word: &str, texts: &[&str]) -> Option<String> {
     texts.iter().find_map(|t| {
-        let at = t
-            .as_bytes()
-            .windows(word.len().max(1))
-            .position(|w| w.eq_ignore_ascii_case(word.as_bytes()))?;
+        let bytes = t.as_bytes();
+        let first = *word.as_bytes().first()?;
+        let at = memchr::memchr2_iter(first, first.to_ascii_uppercase(), bytes).find(|at| {
+            let here = bytes.get(*at..at + word.len());
+            here.is_some_and(|h| h.eq_ignore_ascii_case(word.as_bytes()))
+        })?;
         t.get(at..at + word.len()).map(str::to_owned)
     })
 }

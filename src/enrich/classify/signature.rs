@@ -13,8 +13,8 @@ use crate::enrich::providers::Providers;
 use crate::enrich::rules::RulesError;
 use aho_corasick::AhoCorasick;
 use builder::Builder;
+use hashbrown::HashMap;
 use regex::Regex;
-use std::collections::HashMap;
 
 /// Words of 64 bits; the tables may hold 4096 literals and 1024 signatures.
 const LITERAL_WORDS: usize = 64;

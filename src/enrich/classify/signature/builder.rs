@@ -6,9 +6,9 @@ use crate::enrich::classify::text::Marker;
 use crate::enrich::providers::Providers;
 use crate::enrich::rules::{RulesError, line_of};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use hashbrown::HashMap;
 use regex::Regex;
 use serde::Deserialize;
-use std::collections::HashMap;
 use toml::Spanned;
 
 #[derive(Deserialize)]
@@ -46,6 +46,9 @@ struct Row {
     retry: Option<String>,
     phase: Option<String>,
 }
+
+/// States up to this depth are tables: half a megabyte for most of the speed of a DFA.
+const DENSE_DEPTH: usize = 3;
 
 /// Collects literals and rows while the files are read.
 #[derive(Default)]
@@ -190,6 +193,8 @@ impl Builder {
             .match_kind(MatchKind::Standard)
             // A DFA of these texts took 22 MB more at rest; only failed calls are searched.
             .kind(Some(AhoCorasickKind::ContiguousNFA))
+            // Most bytes of a text are looked at within the first letters of some literal.
+            .dense_depth(DENSE_DEPTH)
             .build(self.literals.iter().map(|l| &l.text))
             .map_err(|e| whole(e.to_string()))?;
         let mut table = Signatures {
