@@ -9,6 +9,7 @@ mod classify;
 pub mod enrich;
 mod knowledge;
 mod logging;
+mod prices;
 mod print_config;
 mod query;
 mod schema;
@@ -86,6 +87,11 @@ enum Command {
         #[arg(long)]
         explain: bool,
     },
+    /// Look into the price table and bring public lists into its form
+    Prices {
+        #[command(subcommand)]
+        action: prices::PricesAction,
+    },
     /// Run one SQL statement in the store and print its result
     Query { sql: String },
     /// Print the tables as SQL, or make them
@@ -159,6 +165,11 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
             }
         }
         Command::Classify { rules, explain } => Ok(classify::run(load(file)?.0, rules, explain)?),
+        Command::Prices { action } => Ok(prices::run(
+            &load(file)?.0,
+            &action,
+            &mut io::stdout().lock(),
+        )?),
         Command::Query { sql } => {
             let target = target::of(&load(file)?.0)?;
             block_on(async move { Ok(query::run(&target, &sql).await?) })

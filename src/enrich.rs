@@ -16,7 +16,7 @@ mod schema;
 mod tests;
 
 pub use classify::{Evidence, classify_lines};
-pub use price::PriceTable;
+pub use price::{Difference, ImportError, Imported, Listed, PriceTable, import as import_prices};
 pub use rules::{Overrides, RuleFile, Rules, RulesError};
 
 use crate::call::{Call, Enrichment};

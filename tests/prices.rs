@@ -1,7 +1,7 @@
 //! What calls cost, worked out by hand against the rows of the price table, and the table itself.
 
 use lapwing::call::{Call, Enrichment, Operation, Usage};
-use lapwing::enrich::{Rules, enrich};
+use lapwing::enrich::{Overrides, PriceTable, RuleFile, Rules, enrich, import_prices};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -182,4 +182,107 @@ fn every_exact_name_of_the_table_leads_to_its_own_row() {
     }
     assert!(asked > 1000, "{asked} names");
     assert!(lost.is_empty(), "{}", lost.join("\n"));
+}
+
+/// The rules with a user's own price file on top.
+fn with_own_prices(text: &str) -> Rules {
+    let overrides = Overrides {
+        prices: vec![RuleFile {
+            name: "own.csv".to_owned(),
+            text: text.to_owned(),
+        }],
+        ..Overrides::default()
+    };
+    Rules::load(&overrides).expect("a price file")
+}
+
+#[test]
+fn an_imported_list_is_a_price_file_that_wins() {
+    let litellm = r#"{"gpt-4o": {"litellm_provider": "openai", "input_cost_per_token": 3e-06,
+        "output_cost_per_token": 1.2e-05, "output_cost_per_token_batches": 6e-06,
+        "input_cost_per_token_above_200k_tokens": 6e-06},
+        "dall-e-3": {"litellm_provider": "openai", "input_cost_per_image": 0.04}}"#;
+    let openrouter = r#"{"data": [{"id": "acme/owl-1", "context_length": 8192, "pricing":
+        {"prompt": "0.0000005", "completion": "0.0000015", "input_cache_read": "0"}}]}"#;
+    let models_dev = r#"{"mistral": {"id": "mistral", "models": {"owl-2": {"cost":
+        {"input": 0.1, "output": 0.3}, "limit": {"context": 32000, "output": 4000}}}}}"#;
+    let calls = [
+        (litellm, "openai", "gpt-4o", 1000, 3_000_000 + 12_000_000, 1),
+        (
+            litellm,
+            "openai",
+            "gpt-4o",
+            200_001,
+            1_200_006_000 + 12_000_000,
+            1,
+        ),
+        (
+            openrouter,
+            "openrouter",
+            "acme/owl-1",
+            1000,
+            500_000 + 1_500_000,
+            0,
+        ),
+        (
+            models_dev,
+            "mistral_ai",
+            "owl-2",
+            1000,
+            100_000 + 300_000,
+            0,
+        ),
+    ];
+    for (list, provider, model, input, nanos, left_out) in calls {
+        let imported = import_prices(Rules::builtin().providers(), list, "2026-11-20").expect(list);
+        assert_eq!(
+            (imported.models, imported.left_out),
+            (1, left_out),
+            "{list}"
+        );
+        let call = Call {
+            provider,
+            response_model: model,
+            start_ns: noon("2026-11-20"),
+            usage: Usage {
+                input_tokens: Some(input),
+                output_tokens: Some(1000),
+                ..Usage::default()
+            },
+            ..Call::default()
+        };
+        let cost = enrich(&with_own_prices(&imported.csv), &call).cost;
+        let total = cost
+            .total_usd
+            .map(|usd| (usd * NANOS_PER_USD).round() as u64);
+        assert_eq!(total, Some(nanos), "{model}: {}", imported.csv);
+    }
+}
+
+#[test]
+fn what_is_no_price_list_is_refused() {
+    let providers = Rules::builtin().providers();
+    for text in ["", "[]", "{}", r#"{"models": 3}"#, "not json"] {
+        assert!(
+            import_prices(providers, text, "2026-11-20").is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn differences_between_tables_name_both_rows() {
+    let own = "provider,model,match,effective_from,variant,tier_start,input,output\n\
+        openai,o1,=o1,,standard,0,16,60\nopenai,owl,=owl,,standard,0,1,2\n";
+    let theirs = PriceTable::parse(&[("own.csv".to_owned(), own.to_owned())]).expect("a table");
+    let told: Vec<String> = Rules::builtin()
+        .prices()
+        .differences(&theirs)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let text = told.join("\n");
+    assert!(text.contains("- openai/o1 input=15 output=60"), "{text}");
+    assert!(text.contains("+ openai/o1 input=16 output=60"), "{text}");
+    assert!(text.contains("+ openai/owl input=1 output=2"), "{text}");
 }

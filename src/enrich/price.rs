@@ -3,11 +3,15 @@
 //! `rules/prices.csv` compiled. Money is integer nano-USD until the very end.
 
 mod clause;
+mod import;
+mod list;
 mod row;
 mod table;
 
 use super::providers::Providers;
 use crate::call::{Call, Cost, CostStatus, Failure, Operation, Phase, TokensSource};
+pub use import::{ImportError, Imported, import};
+pub use list::{Difference, Listed};
 use row::Row;
 use table::Model;
 pub use table::PriceTable;

@@ -100,6 +100,11 @@ impl Rules {
         &self.providers
     }
 
+    /// The prices in force.
+    pub fn prices(&self) -> &PriceTable {
+        &self.prices
+    }
+
     /// The compiled-in rules with the user's own on top.
     pub fn load(overrides: &Overrides) -> Result<Rules, RulesError> {
         let providers = Providers::parse(PROVIDERS.0, PROVIDERS.1)?;

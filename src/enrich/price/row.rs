@@ -67,3 +67,10 @@ fn attos(text: &str) -> Option<u64> {
         .checked_mul(10_u64.pow(DECIMALS as u32))?
         .checked_add(digits.get(..DECIMALS)?.parse().ok()?)
 }
+
+/// The same backwards, as short as it can be written.
+pub(super) fn attos_text(attos: u64) -> String {
+    const UNIT: u64 = 1_000_000_000_000;
+    let text = format!("{}.{:012}", attos / UNIT, attos % UNIT);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -187,7 +187,18 @@ impl PriceTable {
         }
     }
 
-    fn in_provider(&self, provider: &str, model: &str) -> Option<&Model> {
+    /// Ids of the providers that have rows, sorted.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &str> {
+        let mut ids: Vec<&str> = self.by_provider.keys().map(String::as_str).collect();
+        ids.sort_unstable();
+        ids.into_iter()
+    }
+
+    pub(super) fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter()
+    }
+
+    pub(super) fn in_provider(&self, provider: &str, model: &str) -> Option<&Model> {
         let exact = self.exact.get(provider)?;
         let by_name = |name: &str| exact.get(name).and_then(|at| self.models.get(*at));
         let scan = |name: &str| {
