@@ -13,6 +13,7 @@
 mod in_flight;
 mod lane;
 mod latency;
+mod unpriced;
 mod work;
 
 use std::{
@@ -101,6 +102,8 @@ pub struct PipelineStats {
     pub calls: std::sync::atomic::AtomicU64,
     pub corrections: std::sync::atomic::AtomicU64,
     pub not_durable: std::sync::atomic::AtomicU64,
+    /// Calls of models that have no price.
+    pub unpriced: unpriced::Unpriced,
     /// Until the answer, of requests that brought rows.
     pub latency: Latency,
 }

@@ -182,6 +182,9 @@ impl<D: Durable> Pipeline<D> {
             .fetch_add(corrections, Ordering::Relaxed);
         let rows = changes.rows.into_iter().map(|mut change| {
             let enrichment = enrich::enrich(rules, &change.call);
+            if change.sign > 0 {
+                self.stats.unpriced.see(&change.call, &enrichment.cost);
+            }
             // A row taken back needs its measures only; a policy may want no content at all.
             if change.sign < 0 || !self.options.content.in_calls {
                 change.call.input.text = "";
