@@ -11,6 +11,7 @@ pub mod detect;
 pub mod enrich;
 mod knowledge;
 mod logging;
+mod prices;
 mod print_config;
 mod query;
 mod schema;
@@ -84,6 +85,14 @@ enum Command {
         /// Failure rules to try before the built-in ones
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
+        /// Print all rules that hold with what they matched, the one that decided first
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Look into the price table and bring public lists into its form
+    Prices {
+        #[command(subcommand)]
+        action: prices::PricesAction,
     },
     /// Find the incidents in a stream of calls and evaluations, one JSON object a line
     Detect {
@@ -171,7 +180,9 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
                 done => Ok(done.map_err(anyhow::Error::new)?),
             }
         }
-        Command::Classify { rules } => Ok(classify::run(load(config_file)?.0, rules)?),
+        Command::Classify { rules, explain } => {
+            Ok(classify::run(load(config_file)?.0, rules, explain)?)
+        }
         Command::Detect { file, strip_class } => {
             let (config, _) = load(config_file)?;
             let knowledge = knowledge::load(&config)?;
@@ -185,6 +196,11 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
                 done => Ok(done.map_err(anyhow::Error::new)?),
             }
         }
+        Command::Prices { action } => Ok(prices::run(
+            &load(config_file)?.0,
+            &action,
+            &mut io::stdout().lock(),
+        )?),
         Command::Query { sql } => {
             let target = target::of(&load(config_file)?.0)?;
             block_on(async move { Ok(query::run(&target, &sql).await?) })

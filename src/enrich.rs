@@ -17,7 +17,7 @@ mod tools;
 mod tests;
 
 pub use classify::{Evidence, classify_lines};
-pub use price::PriceTable;
+pub use price::{Difference, ImportError, Imported, Listed, PriceTable, import as import_prices};
 pub use rules::{Overrides, RuleFile, Rules, RulesError};
 pub use tools::tool_calls;
 

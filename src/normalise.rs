@@ -26,6 +26,10 @@ mod vocabulary;
 #[path = "../tests/support/otlp.rs"]
 pub(crate) mod otlp;
 
+/// Doors for the fuzzer; no other build has them.
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use attributes::{AttributeTable, AttributeTableError};
 pub use observe::{Observation, Observer};
 pub use recognise::SpanRole;

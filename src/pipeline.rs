@@ -14,6 +14,7 @@ mod in_flight;
 mod lane;
 mod latency;
 mod resend;
+mod unpriced;
 mod work;
 
 use std::{
@@ -128,6 +129,8 @@ pub struct PipelineStats {
     pub not_durable: std::sync::atomic::AtomicU64,
     /// Requests that had come before and were answered without storing them again.
     pub resent: std::sync::atomic::AtomicU64,
+    /// Calls of models that have no price.
+    pub unpriced: unpriced::Unpriced,
     /// Until the answer, of requests that brought rows.
     pub latency: Latency,
 }

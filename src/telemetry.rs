@@ -86,6 +86,7 @@ pub fn metrics<D: Durable>(
         "",
         pipeline.memory_bytes() as f64,
     );
+    unpriced(&mut page, &stats.unpriced.list());
     latency(&mut page, &stats.latency);
     self::journal::lines(&mut page, journal);
     if let Some(delivery) = delivery {
@@ -276,6 +277,31 @@ fn tables(page: &mut Page, delivery: &Delivery) {
             page.line(name, &labels, failed.load(Ordering::Relaxed) as f64);
         }
     }
+}
+
+/// Models to add to a price file.
+fn unpriced(page: &mut Page, models: &[(String, String, u64)]) {
+    const NAME: &str = "lapwing_unpriced_calls_total";
+    page.head(
+        NAME,
+        "counter",
+        "Calls with tokens of models without a price",
+    );
+    for (provider, model, calls) in models {
+        let labels = format!(
+            "provider=\"{}\",model=\"{}\"",
+            escaped(provider),
+            escaped(model)
+        );
+        page.line(NAME, &labels, *calls as f64);
+    }
+}
+
+/// A label's value, as the text format wants it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 fn process(page: &mut Page) {

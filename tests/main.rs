@@ -15,12 +15,16 @@ mod conventions;
 mod dashboards;
 /// The real binary on its real store, fed by real exporters.
 mod e2e;
+/// Labelled errors of many providers, and that every rule is needed.
+mod errors;
 /// What providers say, and the class that it comes to.
 mod failures;
 /// The embedded store's HTTP interface, spoken to by ClickHouse's own clients.
 mod front;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
+/// What calls cost, by hand.
+mod prices;
 /// The receivers, spoken to on the wire: request bytes to status, headers and body.
 mod receive;
 /// What must not slip in the sources.

@@ -51,6 +51,8 @@ pub struct Cost {
 pub enum CostStatus {
     /// Priced from provider-reported tokens.
     Priced,
+    /// A part has no count or no price (one side, or the service tier): a lower or upper bound.
+    Partial,
     /// Priced from tokens that the instrumentation guessed.
     Estimated,
     /// No price of ours; the instrumentation's own figure is kept.
@@ -94,6 +96,7 @@ impl CostStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             CostStatus::Priced => "priced",
+            CostStatus::Partial => "partial",
             CostStatus::Estimated => "estimated",
             CostStatus::Reported => "reported",
             CostStatus::NoTokens => "no_tokens",

@@ -6,7 +6,7 @@ use super::knowledge;
 use crate::{config::Config, enrich};
 
 /// Classifies standard input, line by line; wrong lines are named on stderr and fail the command.
-pub(super) fn run(mut config: Config, rules: Option<PathBuf>) -> anyhow::Result<()> {
+pub(super) fn run(mut config: Config, rules: Option<PathBuf>, explain: bool) -> anyhow::Result<()> {
     if rules.is_some() {
         config.failures_file = rules;
     }
@@ -14,6 +14,7 @@ pub(super) fn run(mut config: Config, rules: Option<PathBuf>) -> anyhow::Result<
     let (stdin, stdout) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
     Ok(enrich::classify_lines(
         &knowledge.rules,
+        explain,
         stdin,
         stdout,
         io::stderr().lock(),

@@ -52,10 +52,34 @@ pub struct Evidence<'a> {
     pub retry_after_ms: Option<u64>,
 }
 
+/// A rule that holds for an error, for people who write rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub rule: String,
+    pub class: FailureClass,
+    /// The text, code, finish reason or status that made it hold.
+    pub matched: String,
+}
+
 /// Works out why a call failed; `None` when nothing says that it did.
 ///
 /// A finish reason alone counts only when a signature knows it.
 pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
+    judge(rules, evidence, None)
+}
+
+/// The same with its reasons: all rules that hold, the one that decided first.
+pub fn explain(rules: &Rules, evidence: &Evidence<'_>) -> (Option<Failure>, Vec<Candidate>) {
+    let mut candidates = Vec::new();
+    let failure = judge(rules, evidence, Some(&mut candidates));
+    (failure, candidates)
+}
+
+fn judge(
+    rules: &Rules,
+    evidence: &Evidence<'_>,
+    reasons: Option<&mut Vec<Candidate>>,
+) -> Option<Failure> {
     let told = evidence.is_error || evidence.tells_error();
     if !told && is_plain_finish(evidence.finish) {
         return None;
@@ -101,7 +125,14 @@ pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
         providers: rules.providers.mask(evidence.provider) | found.providers,
         literals: found.literals,
     };
-    let hit = rules.signatures.decide(&seen);
+    if let Some(reasons) = reasons {
+        reasons.extend(rules.signatures.holding(&seen).map(|hit| Candidate {
+            rule: hit.signature.id.clone(),
+            class: hit.signature.class,
+            matched: hit.because.into_owned(),
+        }));
+    }
+    let hit = rules.signatures.holding(&seen).next();
     if hit.is_none() && !told {
         return None;
     }
@@ -196,7 +227,7 @@ fn phase_of(class: FailureClass, usual: Phase, evidence: &Evidence<'_>) -> Phase
 
 fn evidence_text(id: &str, because: &str) -> String {
     let end = because.floor_char_boundary(EVIDENCE_BYTES_MAX);
-    format!("{id}: {}", because.get(..end).unwrap_or(""))
+    [id, ": ", because.get(..end).unwrap_or("")].concat()
 }
 
 /// The provider's own code, else its type, in its spelling where that is known.
@@ -214,10 +245,7 @@ fn error_code(evidence: &Evidence<'_>, codes: &[Cow<'_, str>], texts: &[&str]) -
     let own = [evidence.error_type, evidence.exception_type];
     let word = codes
         .iter()
-        .filter(|c| {
-            !own.iter()
-                .any(|o| o.to_ascii_lowercase().ends_with(c.as_ref()))
-        })
+        .filter(|c| !own.iter().any(|o| ends_with_ignoring_case(o, c.as_ref())))
         .find(|c| !dull(c) && (c.contains('_') || c.ends_with("exception")));
     match word {
         Some(word) => original_spelling(word, texts).unwrap_or_else(|| word.to_string()),
@@ -226,13 +254,23 @@ fn error_code(evidence: &Evidence<'_>, codes: &[Cow<'_, str>], texts: &[&str]) -
     }
 }
 
+fn ends_with_ignoring_case(text: &str, end: &str) -> bool {
+    let tail = text
+        .len()
+        .checked_sub(end.len())
+        .and_then(|at| text.as_bytes().get(at..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes()))
+}
+
 /// Finds a folded ASCII word in the raw texts.
 fn original_spelling(word: &str, texts: &[&str]) -> Option<String> {
     texts.iter().find_map(|t| {
-        let at = t
-            .as_bytes()
-            .windows(word.len().max(1))
-            .position(|w| w.eq_ignore_ascii_case(word.as_bytes()))?;
+        let bytes = t.as_bytes();
+        let first = *word.as_bytes().first()?;
+        let at = memchr::memchr2_iter(first, first.to_ascii_uppercase(), bytes).find(|at| {
+            let here = bytes.get(*at..at + word.len());
+            here.is_some_and(|h| h.eq_ignore_ascii_case(word.as_bytes()))
+        })?;
         t.get(at..at + word.len()).map(str::to_owned)
     })
 }

@@ -45,7 +45,7 @@ pub struct RulesError {
 }
 
 /// Order matters: the first rule that matches decides.
-const FAILURES: [(&str, &str); 6] = [
+const FAILURES: [(&str, &str); 7] = [
     (
         "rules/failures/10_provider.toml",
         include_str!("../../rules/failures/10_provider.toml"),
@@ -53,6 +53,10 @@ const FAILURES: [(&str, &str); 6] = [
     (
         "rules/failures/20_text.toml",
         include_str!("../../rules/failures/20_text.toml"),
+    ),
+    (
+        "rules/failures/25_meaning.toml",
+        include_str!("../../rules/failures/25_meaning.toml"),
     ),
     (
         "rules/failures/30_code.toml",
@@ -89,6 +93,16 @@ impl Rules {
     /// The rules compiled into this binary.
     pub fn builtin() -> &'static Arc<Rules> {
         &BUILTIN
+    }
+
+    /// The table of providers.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
+    /// The prices in force.
+    pub fn prices(&self) -> &PriceTable {
+        &self.prices
     }
 
     /// The compiled-in rules with the user's own on top.

@@ -142,7 +142,13 @@ fn bad_lines_are_told_and_the_others_answered() {
     let input =
         "{\"id\":1,\"http_status\":529}\nnot json\n{\"id\":2,\"message\":\"Request timed out.\"}\n";
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let result = classify_lines(Rules::builtin(), input.as_bytes(), &mut out, &mut err);
+    let result = classify_lines(
+        Rules::builtin(),
+        false,
+        input.as_bytes(),
+        &mut out,
+        &mut err,
+    );
     assert!(result.is_err());
     assert!(String::from_utf8(err).unwrap().contains("line 2"));
     let out = String::from_utf8(out).unwrap();

@@ -1,6 +1,13 @@
 //! Words that every convention spells its own way: finish reasons, providers, operations, URLs.
+//!
+//! The words are data (`rules/vocabulary.toml`); only the paths of providers' APIs, which have a
+//! form of their own, are told apart here.
+
+mod table;
 
 use std::borrow::Cow;
+
+use table::{TABLE, Table, WORD_BYTES_MAX, start_of};
 
 use crate::call::{Finish, Operation};
 
@@ -8,198 +15,53 @@ use crate::call::{Finish, Operation};
 pub fn finish(reason: &str) -> Finish {
     // `FinishReason.MAX_TOKENS`, `finish_reason: "stop"`, `tool-calls`, `TOOL_CALLS`.
     let word = reason.rsplit(['.', ':']).next().unwrap_or(reason);
-    let word: String = word
-        .trim_matches(|c: char| !c.is_ascii_alphanumeric())
-        .chars()
-        .map(|c| {
-            if matches!(c, '-' | ' ') {
-                '_'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect();
-    match word.as_str() {
-        "stop" | "end_turn" | "stop_sequence" | "complete" | "completed" | "end" | "finished"
-        | "eos" | "eos_token" | "done" | "succeeded" | "success" | "pause_turn" | "normal" => {
-            Finish::Stop
-        }
-        "length"
-        | "max_tokens"
-        | "max_output_tokens"
-        | "model_length"
-        | "incomplete"
-        | "model_context_window_exceeded"
-        | "token_limit"
-        | "max_length"
-        | "error_limit" => Finish::Length,
-        "tool_calls" | "tool_call" | "tool_use" | "function_call" | "tooluse" | "toolcalls" => {
-            Finish::ToolCalls
-        }
-        "content_filter"
-        | "content_filtered"
-        | "safety"
-        | "blocked"
-        | "recitation"
-        | "prohibited_content"
-        | "blocklist"
-        | "spii"
-        | "guardrail_intervened"
-        | "error_toxic"
-        | "image_safety"
-        | "language"
-        | "contentfilter" => Finish::ContentFilter,
-        "refusal" | "refused" => Finish::Refusal,
-        "error" | "failed" | "malformed_function_call" | "unexpected_tool_call" => Finish::Error,
-        "unknown"
-        | "interrupted"
-        | "other"
-        | "finish_reason_unspecified"
-        | "none"
-        | "null"
-        | "" => Finish::Interrupted,
-        "cancelled" | "canceled" | "abort" | "aborted" | "user_cancel" => Finish::Cancelled,
-        _ => Finish::Other,
+    let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let mut folded = [0_u8; WORD_BYTES_MAX];
+    let Some(folded) = folded.get_mut(..word.len()) else {
+        return Finish::Other;
+    };
+    for (to, from) in folded.iter_mut().zip(word.bytes()) {
+        *to = match from {
+            b'-' | b' ' => b'_',
+            other => other.to_ascii_lowercase(),
+        };
     }
+    let known = TABLE.finish.get(&*folded);
+    known.copied().unwrap_or(Finish::Other)
 }
 
 /// The provider's id as the OpenTelemetry registry has it, from any spelling; unknown names are
 /// kept in lower case. Empty for names that are an instrumentation's, not a provider's.
 pub fn provider(name: &str) -> Cow<'static, str> {
     let name = name.trim();
-    // AI SDK: `openai.chat`, `anthropic.messages`, `google.generative-ai`.
-    const KNOWN: &[(&str, &str)] = &[
-        ("az.ai.openai", "azure.ai.openai"),
-        ("azure.ai.openai", "azure.ai.openai"),
-        ("azure_openai", "azure.ai.openai"),
-        ("azure-openai", "azure.ai.openai"),
-        ("azureopenai", "azure.ai.openai"),
-        ("az.ai.inference", "azure.ai.inference"),
-        ("azure.ai.inference", "azure.ai.inference"),
-        ("azure", "azure.ai.openai"),
-        ("openai", "openai"),
-        ("anthropic", "anthropic"),
-        ("claude", "anthropic"),
-        ("google.vertex", "gcp.vertex_ai"),
-        ("google_vertexai", "gcp.vertex_ai"),
-        ("gcp.vertex", "gcp.vertex_ai"),
-        ("vertex", "gcp.vertex_ai"),
-        ("gcp.gemini", "gcp.gemini"),
-        ("gcp.gen_ai", "gcp.gemini"),
-        ("gemini", "gcp.gemini"),
-        ("google", "gcp.gemini"),
-        ("genai", "gcp.gemini"),
-        ("aws.bedrock", "aws.bedrock"),
-        ("amazon", "aws.bedrock"),
-        ("bedrock", "aws.bedrock"),
-        ("aws", "aws.bedrock"),
-        ("mistral", "mistral_ai"),
-        ("cohere", "cohere"),
-        ("deepseek", "deepseek"),
-        ("groq", "groq"),
-        ("xai", "x_ai"),
-        ("x_ai", "x_ai"),
-        ("x-ai", "x_ai"),
-        ("perplexity", "perplexity"),
-        ("openrouter", "openrouter"),
-        ("together", "together_ai"),
-        ("fireworks", "fireworks"),
-        ("ollama", "ollama"),
-        ("watsonx", "ibm.watsonx.ai"),
-        ("ibm.watsonx", "ibm.watsonx.ai"),
-        ("hugging", "huggingface"),
-        ("moonshot", "moonshot"),
-        ("dashscope", "dashscope"),
-        ("cerebras", "cerebras"),
-    ];
-    const NOT_PROVIDERS: [&str; 9] = [
-        "strands-agents",
-        "langchain",
-        "langgraph",
-        "crewai",
-        "autogen",
-        "haystack",
-        "unknown",
-        "_other",
-        "litellm",
-    ];
-    if NOT_PROVIDERS.iter().any(|n| n.eq_ignore_ascii_case(name)) {
+    let table: &'static Table = &TABLE;
+    if table
+        .not_provider
+        .iter()
+        .any(|n| n.eq_ignore_ascii_case(name))
+    {
         return Cow::Borrowed("");
     }
-    let starts = |prefix: &str| {
-        let start = name.as_bytes().get(..prefix.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-    };
-    match KNOWN.iter().find(|(prefix, _)| starts(prefix)) {
-        Some((_, id)) => Cow::Borrowed(id),
+    match start_of(&table.provider, name) {
+        Some(id) => Cow::Borrowed(id),
         None => Cow::Owned(name.to_ascii_lowercase()),
     }
 }
 
 /// The provider that a model's name tells, for spans that name none.
 pub fn provider_of_model(model: &str) -> &'static str {
-    let name = model
-        .rsplit('/')
-        .next()
-        .unwrap_or(model)
-        .to_ascii_lowercase();
-    let starts = |prefixes: &[&str]| prefixes.iter().any(|p| name.starts_with(p));
-    if starts(&[
-        "anthropic.",
-        "us.",
-        "eu.",
-        "apac.",
-        "amazon.",
-        "meta.",
-        "global.anthropic",
-    ]) {
-        "aws.bedrock"
-    } else if starts(&[
-        "gpt-",
-        "o1",
-        "o3",
-        "o4",
-        "chatgpt",
-        "text-embedding-",
-        "davinci",
-        "dall-e",
-        "whisper",
-        "ft:gpt",
-    ]) {
-        "openai"
-    } else if starts(&["claude"]) {
-        "anthropic"
-    } else if starts(&["gemini"]) {
-        "gcp.gemini"
-    } else if starts(&["mistral", "mixtral", "codestral", "ministral", "magistral"]) {
-        "mistral_ai"
-    } else if starts(&["command", "embed-english", "embed-multilingual", "rerank"]) {
-        "cohere"
-    } else if starts(&["deepseek"]) {
-        "deepseek"
-    } else if starts(&["grok"]) {
-        "x_ai"
-    } else {
-        ""
-    }
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let table: &'static Table = &TABLE;
+    start_of(&table.model, name).unwrap_or("")
 }
 
 /// The operation of a name in any convention; `None` when it is not a model call's.
 pub fn operation(name: &str) -> Option<Operation> {
-    let lower = name.to_ascii_lowercase();
-    Some(match lower.as_str() {
-        "chat" | "chat.completions" | "chat_completions" | "responses" | "completions"
-        | "message" | "messages" | "response" | "streaming_chat" => Operation::Chat,
-        "text_completion" | "completion" | "text.completions" => Operation::TextCompletion,
-        "generate_content" | "generate" | "generatecontent" => Operation::GenerateContent,
-        "embeddings" | "embedding" | "embed" => Operation::Embeddings,
-        "rerank" => Operation::Rerank,
-        "image_generation" | "image" | "generate_image" => Operation::Image,
-        "speech" | "audio" | "transcription" | "speech_to_text" | "text_to_speech" => {
-            Operation::Audio
-        }
-        _ => return None,
-    })
+    let mut folded = [0_u8; WORD_BYTES_MAX];
+    let folded = folded.get_mut(..name.len())?;
+    folded.copy_from_slice(name.as_bytes());
+    folded.make_ascii_lowercase();
+    TABLE.operation.get(&*folded).copied()
 }
 
 /// A request to a model provider, told by URL alone.
@@ -274,25 +136,10 @@ pub fn endpoint(url: &str) -> Option<Endpoint> {
 }
 
 fn provider_of_host(host: &str) -> &'static str {
-    const HOSTS: [(&str, &str); 12] = [
-        ("api.openai.com", "openai"),
-        ("mistral", "mistral_ai"),
-        ("groq", "groq"),
-        ("deepseek", "deepseek"),
-        ("x.ai", "x_ai"),
-        ("perplexity", "perplexity"),
-        ("openrouter", "openrouter"),
-        ("together", "together_ai"),
-        ("fireworks", "fireworks"),
-        ("googleapis", "gcp.gemini"),
-        ("dashscope", "dashscope"),
-        ("moonshot", "moonshot"),
-    ];
+    let table: &'static Table = &TABLE;
     // A path of OpenAI's on an unknown host: whoever it is speaks OpenAI's API.
-    HOSTS
-        .iter()
-        .find(|(part, _)| host.contains(part))
-        .map_or("openai", |(_, id)| id)
+    let known = table.host.iter().find(|h| host.contains(&h.part));
+    known.map_or("openai", |h| &h.id)
 }
 
 /// Host (with port) and path of a URL or of a bare path.

@@ -191,6 +191,9 @@ impl<D: Durable> Pipeline<D> {
             .fetch_add(corrections, Ordering::Relaxed);
         let calls = changes.rows.into_iter().map(|change| {
             let enrichment = enrich::enrich(rules, &change.call);
+            if change.sign > 0 {
+                self.stats.unpriced.see(&change.call, &enrichment.cost);
+            }
             (change, Some(enrichment))
         });
         let tools = changes.tools.into_iter().map(|change| (change, None));

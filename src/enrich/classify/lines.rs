@@ -2,7 +2,7 @@
 //!
 //! Takes any reader and writer, so that the command line and the tests share it.
 
-use super::{Evidence, classify};
+use super::{Candidate, Evidence, explain};
 use crate::enrich::Rules;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -54,12 +54,25 @@ struct Answer<'a> {
     retry: &'a str,
     fault_domain: &'a str,
     evidence: &'a str,
+    /// Only when asked to explain: what decided, then what would have decided without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<Vec<Reason<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Reason<'a> {
+    rule: &'a str,
+    class: &'a str,
+    matched: &'a str,
 }
 
 /// Answers one line per readable line of `input`; a line that cannot be read is told on `errors`
 /// with its number, and makes the whole run fail at its end.
+///
+/// With `explaining`, an answer names all rules that hold, the one that decided first.
 pub fn classify_lines(
     rules: &Rules,
+    explaining: bool,
     mut input: impl BufRead,
     mut output: impl Write,
     mut errors: impl Write,
@@ -75,7 +88,7 @@ pub fn classify_lines(
         }
         match serde_json::from_slice::<Question<'_>>(&line) {
             Ok(question) => {
-                answer(rules, question, &mut output)?;
+                answer(rules, explaining, question, &mut output)?;
                 output.write_all(b"\n")?;
             }
             Err(e) => {
@@ -91,7 +104,12 @@ pub fn classify_lines(
     }
 }
 
-fn answer(rules: &Rules, q: Question<'_>, output: &mut impl Write) -> io::Result<()> {
+fn answer(
+    rules: &Rules,
+    explaining: bool,
+    q: Question<'_>,
+    output: &mut impl Write,
+) -> io::Result<()> {
     let [error_type, error_code, message, body, finish] = [
         &q.error_type,
         &q.error_code,
@@ -110,7 +128,7 @@ fn answer(rules: &Rules, q: Question<'_>, output: &mut impl Write) -> io::Result
         || q.exception_type.is_some()
         || status.is_some_and(|s| s >= 400)
         || finish.is_empty();
-    let failure = classify(
+    let (failure, candidates) = explain(
         rules,
         &Evidence {
             provider: q.provider.as_deref().unwrap_or(""),
@@ -125,6 +143,7 @@ fn answer(rules: &Rules, q: Question<'_>, output: &mut impl Write) -> io::Result
             ..Evidence::default()
         },
     );
+    let because = explaining.then(|| candidates.iter().map(Reason::of).collect());
     let answer = match &failure {
         Some(f) => Answer {
             id: q.id,
@@ -133,6 +152,7 @@ fn answer(rules: &Rules, q: Question<'_>, output: &mut impl Write) -> io::Result
             retry: f.retry.as_str(),
             fault_domain: f.fault_domain.as_str(),
             evidence: &f.evidence,
+            because,
         },
         // Only a finish reason was given, and it tells no failure.
         None => Answer {
@@ -142,9 +162,20 @@ fn answer(rules: &Rules, q: Question<'_>, output: &mut impl Write) -> io::Result
             retry: "",
             fault_domain: "",
             evidence: "",
+            because,
         },
     };
     serde_json::to_writer(output, &answer).map_err(io::Error::from)
+}
+
+impl<'a> Reason<'a> {
+    fn of(candidate: &'a Candidate) -> Reason<'a> {
+        Reason {
+            rule: &candidate.rule,
+            class: candidate.class.as_str(),
+            matched: &candidate.matched,
+        }
+    }
 }
 
 /// A JSON value as text: strings as they are, null as nothing, others as JSON.

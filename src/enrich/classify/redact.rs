@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 /// Bytes of an error text that are stored.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024;
+/// Digits of the shortest payment card number.
+const CARD_DIGITS_MIN: usize = 13;
 
 /// Shapes of secrets: keys with a known prefix, JWTs, `Bearer x`, `api_key=x`, passwords in
 /// URLs, e-mail addresses. A star inside is a key that the provider already masked in part.
@@ -40,7 +42,11 @@ pub(super) fn redact(text: &str, look: bool) -> String {
         true => SECRET.replace_all(generous, "[redacted]"),
         false => generous.into(),
     };
-    let clean = without_cards(&clean);
+    let digits = clean.bytes().filter(u8::is_ascii_digit).count();
+    let clean = match digits < CARD_DIGITS_MIN {
+        true => clean,
+        false => without_cards(&clean).into_owned().into(),
+    };
     let clean = clean.trim();
     clean
         .get(..clean.floor_char_boundary(MESSAGE_BYTES_MAX))
@@ -50,7 +56,6 @@ pub(super) fn redact(text: &str, look: bool) -> String {
 
 /// Takes out payment card numbers: 13 to 19 digits, alone or in groups, with a valid check digit.
 fn without_cards(text: &str) -> Cow<'_, str> {
-    const DIGITS_MIN: usize = 13;
     const DIGITS_MAX: usize = 19;
     let bytes = text.as_bytes();
     let is_word = |at: Option<usize>| {
@@ -76,7 +81,7 @@ fn without_cards(text: &str) -> Cow<'_, str> {
                 _ => break,
             }
         }
-        let length = (DIGITS_MIN..=DIGITS_MAX).contains(&digits.len());
+        let length = (CARD_DIGITS_MIN..=DIGITS_MAX).contains(&digits.len());
         if length && !is_word(Some(end)) && luhn(&digits) {
             clean.push_str(text.get(kept..at).unwrap_or(""));
             clean.push_str("[redacted]");

@@ -13,12 +13,14 @@ use crate::enrich::providers::Providers;
 use crate::enrich::rules::RulesError;
 use aho_corasick::AhoCorasick;
 use builder::Builder;
+use hashbrown::HashMap;
 use regex::Regex;
-use std::collections::HashMap;
 
 /// Words of 64 bits; the tables may hold 4096 literals and 1024 signatures.
 const LITERAL_WORDS: usize = 64;
 const SIGNATURE_WORDS: usize = 16;
+/// How a rule asks for errors without an HTTP status, beside those with one.
+const NO_STATUS: u16 = 0;
 
 /// The compiled table.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ pub struct Signature {
     code: Vec<String>,
     finish: Vec<String>,
     text: Vec<u16>,
+    also: Vec<u16>,
     all: Vec<u16>,
     not: Vec<u16>,
     regex: Option<Regex>,
@@ -98,8 +101,8 @@ impl Signatures {
         builder.finish(providers)
     }
 
-    /// The first signature that holds.
-    pub(super) fn decide<'r, 't>(&'r self, seen: &Seen<'t>) -> Option<Hit<'r, 't>>
+    /// The signatures that hold, in the order in which they are tried: the first one decides.
+    pub(super) fn holding<'r, 't>(&'r self, seen: &Seen<'t>) -> impl Iterator<Item = Hit<'r, 't>>
     where
         'r: 't,
     {
@@ -116,7 +119,7 @@ impl Signatures {
         if let Some(status) = seen.status {
             mark(&mut candidates, self.by_status.get(&status));
         }
-        ones(&candidates).find_map(|index| {
+        ones(candidates).filter_map(|index| {
             let signature = self.rows.get(index)?;
             let because = self.holds(signature, seen)?;
             Some(Hit { signature, because })
@@ -137,7 +140,7 @@ impl Signatures {
         {
             return None;
         }
-        if !row.status.is_empty() && !seen.status.is_some_and(|s| row.status.contains(&s)) {
+        if !row.status.is_empty() && !row.status.contains(&seen.status.unwrap_or(NO_STATUS)) {
             return None;
         }
         if !row.all.iter().all(|l| seen.literals.has(*l))
@@ -149,10 +152,14 @@ impl Signatures {
         if !row.text.is_empty() && literal.is_none() {
             return None;
         }
+        let other = row.also.iter().find(|l| seen.literals.has(**l));
+        if !row.also.is_empty() && other.is_none() {
+            return None;
+        }
         let code = seen
             .codes
             .iter()
-            .find(|c| row.code.contains(&c.to_string()));
+            .find(|c| row.code.iter().any(|known| known == c.as_ref()));
         if !row.code.is_empty() && code.is_none() {
             return None;
         }
@@ -185,9 +192,9 @@ fn mark(set: &mut [u64; SIGNATURE_WORDS], rows: Option<&Vec<u16>>) {
 }
 
 /// The numbers of the bits that are set, ascending.
-fn ones(words: &[u64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().flat_map(|(at, word)| {
-        let mut rest = *word;
+fn ones<const N: usize>(words: [u64; N]) -> impl Iterator<Item = usize> {
+    words.into_iter().enumerate().flat_map(|(at, word)| {
+        let mut rest = word;
         std::iter::from_fn(move || {
             let bit = rest.trailing_zeros() as usize;
             rest &= rest.wrapping_sub(1);
@@ -216,7 +223,7 @@ impl LiteralSet {
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> {
-        ones(&self.0)
+        ones(self.0)
     }
 }
 

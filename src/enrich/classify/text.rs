@@ -88,6 +88,8 @@ impl Marker {
                 "|code=",
                 "|reason:",
                 "|errortype:",
+                "\"status_code\":",
+                "|statuscode.",
             ],
             Marker::Status => &[
                 "error code: ",
@@ -304,14 +306,33 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
             }
             Marker::Delay => found.delay_ms = found.delay_ms.or_else(|| duration_ms(after)),
             Marker::RequestId => found.has_request_id = true,
-            Marker::Secret => found.has_secret = true,
+            Marker::Secret => found.has_secret |= may_be_secret(&literal.text, text, &hit),
         }
     }
     found
 }
 
+/// Is there what makes a secret of a mark, or is it a link, a code sample, a word of prose?
+fn may_be_secret(mark: &str, text: &str, hit: &aho_corasick::Match) -> bool {
+    let before = text.get(..hit.start()).unwrap_or("");
+    let after = text.get(hit.end()..).unwrap_or("");
+    let alphanumeric = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    match mark {
+        // A name and password before the host.
+        "://" => {
+            let host = after.find(['/', ' ', '"', '\'']).unwrap_or(after.len());
+            after.get(..host).is_some_and(|host| host.contains('@'))
+        }
+        "@" => alphanumeric(after.bytes().next()) && !before.ends_with([' ', '"', '/']),
+        "sk-" | "pk-" | "rk-" | "eyj" | "akia" | "asia" | "hf_" | "r8_" => {
+            boundary_before(text, hit.start())
+        }
+        _ => true,
+    }
+}
+
 fn marker_reads_code(literal: &str) -> bool {
-    literal.ends_with(['"', '\'', ':', '(', '=']) || literal == "error code "
+    literal.ends_with(['"', '\'', ':', '(', '=', '.']) || literal == "error code "
 }
 
 fn boundary_before(text: &str, at: usize) -> bool {
@@ -342,14 +363,15 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
             out.extend(value(code).map(Cow::Borrowed));
         }
         let head = line.get(..line.floor_char_boundary(400)).unwrap_or("");
-        for word in head.split([' ', '(', '[', ']', ')']) {
+        for (at, word) in head.split([' ', '(', '[', ']', ')']).enumerate() {
             let name = word
                 .trim_end_matches([':', ','])
                 .rsplit('.')
                 .next()
                 .unwrap_or("");
-            let told =
-                word.ends_with(':') || name.ends_with("exception") || name.ends_with("error");
+            // `too many requests: ...` is prose: a code inside a line has the form of one.
+            let class = name.ends_with("exception") || name.ends_with("error");
+            let told = class || word.ends_with(':') && (at == 0 || name.contains('_'));
             let plain = name.len() > 3
                 && name
                     .bytes()

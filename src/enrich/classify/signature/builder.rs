@@ -6,9 +6,9 @@ use crate::enrich::classify::text::Marker;
 use crate::enrich::providers::Providers;
 use crate::enrich::rules::{RulesError, line_of};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use hashbrown::HashMap;
 use regex::Regex;
 use serde::Deserialize;
-use std::collections::HashMap;
 use toml::Spanned;
 
 #[derive(Deserialize)]
@@ -37,6 +37,8 @@ struct Row {
     #[serde(default)]
     text: Vec<String>,
     #[serde(default)]
+    also: Vec<String>,
+    #[serde(default)]
     all: Vec<String>,
     #[serde(default)]
     not: Vec<String>,
@@ -44,6 +46,9 @@ struct Row {
     retry: Option<String>,
     phase: Option<String>,
 }
+
+/// States up to this depth are tables: half a megabyte for most of the speed of a DFA.
+const DENSE_DEPTH: usize = 3;
 
 /// Collects literals and rows while the files are read.
 #[derive(Default)]
@@ -111,6 +116,7 @@ impl Builder {
             code: row.code,
             finish: row.finish,
             text: row.text.iter().map(|t| self.literal(t)).collect(),
+            also: row.also.iter().map(|t| self.literal(t)).collect(),
             all: row.all.iter().map(|t| self.literal(t)).collect(),
             not: row.not.iter().map(|t| self.literal(t)).collect(),
             regex: match row.regex {
@@ -119,6 +125,9 @@ impl Builder {
             },
             id,
         };
+        if !signature.also.is_empty() && signature.text.is_empty() {
+            return Err(wrong("also needs text beside it".to_owned()));
+        }
         let triggers = [
             signature.text.len(),
             signature.all.len(),
@@ -184,6 +193,8 @@ impl Builder {
             .match_kind(MatchKind::Standard)
             // A DFA of these texts took 22 MB more at rest; only failed calls are searched.
             .kind(Some(AhoCorasickKind::ContiguousNFA))
+            // Most bytes of a text are looked at within the first letters of some literal.
+            .dense_depth(DENSE_DEPTH)
             .build(self.literals.iter().map(|l| &l.text))
             .map_err(|e| whole(e.to_string()))?;
         let mut table = Signatures {
