@@ -53,6 +53,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "rollups",
         template: include_str!("schema/0004_rollups.sql"),
     },
+    Migration {
+        version: 5,
+        name: "dashboards",
+        template: include_str!("schema/0005_dashboards.sql"),
+    },
 ];
 
 /// Where and how the tables are made.
@@ -218,6 +223,11 @@ impl Layout {
             ),
             ("llm_calls_1m", "timestamp", keep.rollup_1m_days),
             ("llm_calls_1h", "timestamp", keep.rollup_1h_days),
+            ("llm_models_seen", "last_seen", keep.rollup_1h_days),
+            ("llm_deploys_seen", "last_seen", keep.rollup_1h_days),
+            ("llm_failures_1m", "timestamp", keep.rollup_1m_days),
+            ("llm_traits_5m", "timestamp", keep.rollup_1m_days),
+            ("lapwing_metrics", "timestamp", keep.logs_days),
         ];
         let rows = tables.into_iter().map(|(table, from, days)| {
             let ttl = format!("TTL {from} + toIntervalDay({})", limited(days));
