@@ -207,7 +207,7 @@ def variable_json(name, board):
 
 
 def annotation_json(spec):
-    target = {"refId": "Anno", "datasource": SOURCE, "editorType": "sql", "queryType": "table", "format": 1, "rawSql": spec["sql"].strip()}
+    target = {"refId": "Anno", "datasource": SOURCE, "editorType": "sql", "queryType": "table", "format": 1, "rawSql": expand(spec["sql"], [])}
     return {"name": spec["name"], "datasource": SOURCE, "enable": True, "hide": False, "iconColor": spec["color"], "target": target}
 
 
