@@ -256,3 +256,45 @@ async fn write_answers_to_draw() {
         std::fs::write(file, answers.to_string()).expect("written");
     }
 }
+
+/// Not a test: prints how long every panel takes over all of the calls, the slowest first. Of three
+/// runs of each the middle one counts, because the first reads from disk.
+#[tokio::test]
+#[ignore = "run by hand: LAPWING_DASHBOARD_CALLS=10000000, takes minutes"]
+async fn time_every_panel() {
+    const WEEK_S: u64 = 7 * 86_400;
+    let calls = std::env::var("LAPWING_DASHBOARD_CALLS").expect("a number of calls");
+    let store = Store::seeded_with(calls.parse().expect("a number"), WEEK_S);
+    let mut lines = Vec::new();
+    for dashboard in dashboards() {
+        let day = |range_s: u64| macros::Look {
+            from_s: store.to_s - range_s,
+            interval_s: (range_s / 1000).max(60),
+            ..look(&dashboard, store.to_s, |_| Vec::new())
+        };
+        for panel in panels(&dashboard) {
+            let mut took = Vec::new();
+            for range_s in [86_400, WEEK_S] {
+                let sql = day(range_s)
+                    .expand(targets(panel)[0].2)
+                    .expect("a statement");
+                let mut runs = Vec::new();
+                for _ in 0..3 {
+                    let begin = std::time::Instant::now();
+                    store.ask(&sql).await.expect("an answer");
+                    runs.push(begin.elapsed().as_secs_f64());
+                }
+                runs.sort_by(f64::total_cmp);
+                took.push(runs[1]);
+            }
+            let (board, title) = (text(&dashboard["title"]), text(&panel["title"]));
+            lines.push((
+                took[1],
+                format!("| {board} | {title} | {:.2} | {:.2} |", took[0], took[1]),
+            ));
+        }
+    }
+    lines.sort_by(|a, b| b.0.total_cmp(&a.0));
+    println!("| dashboard | panel | a day, s | the week, s |\n|---|---|---|---|");
+    lines.iter().for_each(|(_, line)| println!("{line}"));
+}

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{knowledge, say, target};
+use super::{knowledge, own_numbers, say, target};
 use crate::{
     admin::{self, Admin},
     block::Block,
@@ -80,6 +80,11 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     if !prepare(&store, &config, &stop).await? {
         return Ok(());
     }
+    let numbers = tokio::spawn(own_numbers::write(
+        store.clone(),
+        instance(&admin),
+        admin.page(),
+    ));
     let writer = Arc::new(Writer::start(store, config.batch.clone()));
     let pipeline = Pipeline::start(
         knowledge_in_force,
@@ -90,6 +95,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     announce(&config, &listeners, &admin, embedded.as_ref());
     receive(&config, listeners, &pipeline, &writer, &admin, stop).await?;
     admin.end().await;
+    numbers.abort();
     writer.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -115,6 +121,12 @@ impl AdminPort {
             stop,
             task,
         })
+    }
+
+    /// Makes the page of `/metrics`; empty before there is something to measure.
+    fn page(&self) -> impl Fn() -> String + Send + use<> {
+        let page = Arc::clone(&self.page);
+        move || page.get().map_or_else(String::new, |page| page())
     }
 
     fn measure(&self, page: impl Fn() -> String + Send + Sync + 'static) {
@@ -261,6 +273,12 @@ async fn with_context<E: std::error::Error + Send + Sync + 'static>(
     served: impl Future<Output = Result<(), E>>,
 ) -> anyhow::Result<()> {
     served.await.with_context(|| format!("{what} ended"))
+}
+
+/// This collector among others that write to the same store.
+fn instance(admin: &AdminPort) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), admin.address.port())
 }
 
 /// What a person at the terminal wants to know first.

@@ -35,6 +35,7 @@ pub struct Column {
 pub struct Store {
     pub lapwing: Lapwing,
     pub to_s: u64,
+    client: reqwest::Client,
 }
 
 impl Store {
@@ -56,16 +57,19 @@ impl Store {
                 done.unwrap_or_else(|error| panic!("{error}\n{statement}"));
             }
         }
-        Store { lapwing, to_s }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Store {
+            lapwing,
+            to_s,
+            client: reqwest::Client::new(),
+        }
     }
 
     /// Asks as the plugin does: the read-only port, the default database in the address.
     pub async fn ask(&self, sql: &str) -> Result<Answer, String> {
         let door = self.lapwing.clickhouse;
         let url = format!("http://{door}/?database=lapwing&default_format=JSONCompact");
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::new();
-        let request = client.post(url).header("X-ClickHouse-User", "default");
+        let request = self.client.post(url).header("X-ClickHouse-User", "default");
         let request = request
             .timeout(Duration::from_secs(60))
             .body(sql.to_owned());
