@@ -7,16 +7,20 @@
 mod alert;
 mod check;
 mod classify;
+mod demo;
 pub mod detect;
 pub mod enrich;
+mod health;
 mod knowledge;
 mod logging;
+mod own_numbers;
 mod prices;
 mod print_config;
 mod query;
 mod schema;
 mod serve;
 mod target;
+mod top;
 
 use std::{
     future::Future,
@@ -112,6 +116,19 @@ enum Command {
     },
     /// Print the tables as SQL, or make them
     Schema { action: SchemaAction },
+    /// Send a realistic stream with incidents to a running collector
+    Demo {
+        #[command(flatten)]
+        options: demo::Options,
+    },
+    /// Show flow, failing calls and open alerts in the terminal
+    Top {
+        /// Print once and end
+        #[arg(long)]
+        once: bool,
+    },
+    /// Is the collector ready? Exit code 0 if it is; for health checks
+    Health,
     /// The process that runs the embedded engine; started by `serve`
     #[command(hide = true)]
     Engine,
@@ -210,6 +227,15 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
             block_on_command(async move { alert::run(&config, action).await })
         }
         Command::Schema { action } => block_on(apply_schema(load(config_file)?.0, action)),
+        Command::Demo { options } => {
+            let (config, _) = load(config_file)?;
+            block_on(async move { demo::run(&config, options).await })
+        }
+        Command::Top { once } => {
+            let target = target::of(&load(config_file)?.0)?;
+            block_on(async move { top::run(&target, once).await })
+        }
+        Command::Health => block_on(health::run(load(config_file)?.0.admin_listen)),
         // No runtime here: the child builds what it needs after the engine is set up.
         Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
     }

@@ -1,258 +1,105 @@
-//! The shipped Grafana dashboards: every query runs on a real store, through the port that Grafana
-//! would read. Grafana itself is not run; see `dashboards/README.md`.
+//! The shipped Grafana dashboards and alert rules: every query runs on a real store, through the port
+//! that Grafana would read. Grafana itself is not run; see `docs/dashboards.md`.
 
+/// Grafana's alert rules.
+#[path = "dashboards/alerts.rs"]
+mod alerts;
+/// What the harness must find wrong.
+#[path = "dashboards/broken.rs"]
+mod broken;
 /// The JSON on its own.
 #[path = "dashboards/lint.rs"]
 mod lint;
 /// What Grafana and its plugin make of a query.
 #[path = "dashboards/macros.rs"]
 mod macros;
+/// Every query of a dashboard, and the shape of its answer.
+#[path = "dashboards/run.rs"]
+mod run;
+/// A store with traffic.
+#[path = "dashboards/store.rs"]
+mod store;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, process::Command};
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{
-    otlp::{self, START_NS, SpanOf, span},
-    support::{clients::now_ns, lapwing::Lapwing, wait::until},
-};
-use lint::{dashboards, list, targets, text};
-use macros::Look;
+use lint::{dashboards, list, panels, targets, text};
+use run::{Wanted, look};
+use store::Store;
 
 /// A service whose name tries to get out of a string.
 const HOSTILE: &str = "it's'); DROP TABLE llm_calls; -- \"`${model}";
-/// A service that the variables do not offer: Grafana does not escape the backslash.
-const BACKSLASH: &str = r"C:\shop\";
-/// Rows come within seconds; this only ends a test whose rows never come.
-const ROWS_TIME_MAX: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Deserialize)]
-struct Answer {
-    meta: Vec<Column>,
-    data: Vec<Vec<Value>>,
+#[test]
+fn every_dashboard_keeps_the_rules() {
+    let all = dashboards();
+    let problems: Vec<_> = all.iter().flat_map(|d| lint::problems(d, &all)).collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    let mut uids: Vec<_> = all.iter().map(|d| text(&d["uid"])).collect();
+    uids.dedup();
+    assert_eq!(uids.len(), all.len(), "a uid is there twice: {uids:?}");
 }
 
-#[derive(Debug, Deserialize)]
-struct Column {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// A chat that began `seconds` ago, answered by another model than it asked for.
-fn chat(number: u8, service: &str, model: &str, ago_s: u64) -> SpanOf {
-    let now_ms = now_ns().saturating_sub(START_NS) / 1_000_000;
-    let start = now_ms.saturating_sub(ago_s * 1000);
-    span(&format!("chat {model}"))
-        .client()
-        .trace(number)
-        .id(u64::from(number))
-        .service(service)
-        .between_ms(start, start + 500 * u64::from(number))
-        .attr("gen_ai.operation.name", "chat")
-        .attr("gen_ai.request.model", model)
-        .attr("tenant.id", "acme")
-}
-
-fn good(span: SpanOf, provider: &str, responded: &str) -> SpanOf {
-    span.attr("gen_ai.provider.name", provider)
-        .attr("gen_ai.response.model", responded)
-        .attr("gen_ai.response.finish_reasons", ["stop"])
-        .attr("gen_ai.usage.input_tokens", 2400)
-        .attr("gen_ai.usage.output_tokens", 90)
-}
-
-fn limited(span: SpanOf, code: &str, message: &str) -> SpanOf {
-    span.attr("gen_ai.provider.name", "openai")
-        .attr("http.response.status_code", 429)
-        .attr("error.type", code)
-        .failed(message)
-}
-
-/// Good, streaming and failing calls of several services, providers and models.
-fn seed() -> Vec<SpanOf> {
-    let quota = "You exceeded your current quota, please check your plan and billing details.";
-    let tokens = "Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Used 29500.";
-    vec![
-        good(
-            chat(1, "shop", "gpt-4o", 900),
-            "openai",
-            "gpt-4o-2024-08-06",
-        ),
-        good(
-            chat(2, "shop", "gpt-4o", 600),
-            "openai",
-            "gpt-4o-2024-11-20",
-        )
-        .attr("gen_ai.request.stream", true)
-        .attr("gen_ai.response.time_to_first_chunk", 0.4),
-        good(
-            chat(3, "search", "claude-3-opus", 500),
-            "anthropic",
-            "claude-3-opus-20240229",
-        ),
-        // Nobody knows its price.
-        good(chat(4, HOSTILE, "in-house-1", 400), "openai", "in-house-1"),
-        good(
-            chat(5, BACKSLASH, "gpt-4o", 400),
-            "openai",
-            "gpt-4o-2024-11-20",
-        ),
-        limited(chat(6, "shop", "gpt-4o", 300), "insufficient_quota", quota),
-        limited(
-            chat(7, "search", "gpt-4o", 240),
-            "rate_limit_exceeded",
-            tokens,
-        ),
-        limited(
-            chat(8, HOSTILE, "gpt-4o", 180),
-            "rate_limit_exceeded",
-            tokens,
-        ),
-        chat(9, "search", "claude-3-opus", 120)
-            .attr("gen_ai.provider.name", "anthropic")
-            .attr("http.response.status_code", 529)
-            .attr("error.type", "overloaded_error")
-            .failed("Overloaded"),
-    ]
-}
-
-fn http() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
-}
-
-/// Starts a collector whose calls are visible.
-async fn seeded() -> Lapwing {
-    let lapwing = Lapwing::start();
-    let spans = seed();
-    let sent = http()
-        .post(format!("http://{}/v1/traces", lapwing.http))
-        .header("content-type", "application/x-protobuf")
-        .body(otlp::traces(&spans))
-        .send()
-        .await
-        .expect("an answer");
-    assert!(sent.status().is_success(), "{sent:?}");
-    until("the seeded calls", ROWS_TIME_MAX, || {
-        let counts: Vec<Value> =
-            lapwing.rows("SELECT toInt32(sum(calls)) AS n FROM llm_calls_1m")?;
-        match counts.first().and_then(|row| row["n"].as_u64()) {
-            Some(n) if n == spans.len() as u64 => Ok(()),
-            other => Err(format!("{other:?} calls")),
-        }
-    });
-    lapwing
-}
-
-/// Asks as the plugin does: the read-only port, the default database in the address.
-async fn ask(lapwing: &Lapwing, sql: &str) -> Answer {
-    let url = format!(
-        "http://{}/?database=lapwing&default_format=JSONCompact",
-        lapwing.clickhouse
-    );
-    let request = http().post(url).header("X-ClickHouse-User", "default");
-    let response = request
-        .body(sql.to_owned())
-        .send()
-        .await
-        .expect("an answer");
-    let status = response.status();
-    let body = response.text().await.expect("a text");
-    assert!(status.is_success(), "{status}: {body}\n{sql}");
-    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}\n{sql}"))
-}
-
-/// The last hour, with the variables of `dashboard` set to what `chosen` says of each.
-fn look(dashboard: &Value, chosen: impl Fn(&str) -> Vec<String>) -> Look {
-    let to_s = now_ns() / 1_000_000_000 + 60;
-    let names = list(&dashboard["templating"]["list"]).iter();
-    let variables = names
-        .filter(|v| v["type"] == "query")
-        .map(|v| text(&v["name"]))
-        .map(|name| (name.to_owned(), chosen(name)));
-    Look {
-        from_s: to_s - 3600,
-        to_s,
-        interval_s: 60,
-        variables: variables.collect(),
-    }
-}
-
-/// Runs every panel; `full` ones must have something to show.
-async fn run_panels(lapwing: &Lapwing, dashboard: &Value, look: &Look, full: bool) {
-    for panel in list(&dashboard["panels"]) {
-        let title = text(&panel["title"]);
-        for (reference, format, sql) in targets(panel) {
-            let answer = ask(lapwing, &look.expand(sql)).await;
-            let kinds: Vec<_> = answer.meta.iter().map(|c| c.kind.as_str()).collect();
-            if format == 0 {
-                assert!(kinds[0].starts_with("DateTime"), "{title}: {kinds:?}");
-                let number = |k: &&str| k.contains("Int") || k.contains("Float");
-                assert!(kinds.iter().any(number), "{title}: {kinds:?}");
-            }
-            assert!(
-                !full || !answer.data.is_empty(),
-                "{title} {reference} is empty"
-            );
-        }
-    }
+#[test]
+fn the_json_is_what_the_sources_make() {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/generate.py");
+    let made = Command::new("python3").arg(program).arg("--check").output();
+    let made = made.expect("python3 runs");
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(made.status.success(), "{said}");
 }
 
 #[tokio::test]
 async fn every_query_runs_whatever_is_chosen() {
-    let lapwing = seeded().await;
+    let store = Store::seeded();
+    // A set: the same mistake shows for every choice.
+    let mut problems = BTreeSet::new();
     for dashboard in dashboards() {
-        run_panels(
-            &lapwing,
-            &dashboard,
-            &look(&dashboard, |_| Vec::new()),
-            true,
-        )
-        .await;
-
-        let offered = look(&dashboard, |_| Vec::new());
-        for variable in list(&dashboard["templating"]["list"]) {
-            let Some(sql) = variable["query"]["rawSql"].as_str() else {
-                continue;
-            };
-            let answer = ask(&lapwing, &offered.expand(sql)).await;
-            let values = answer.data.iter().filter_map(|row| row.first()?.as_str());
-            let values: Vec<_> = values.map(str::to_owned).collect();
-            assert!(values.len() > 1, "{variable}: {values:?}");
+        let all = look(&dashboard, store.to_s, |_| Vec::new());
+        problems.extend(run::problems(&store, &dashboard, &all, Wanted::Rows).await);
+        let offered = run::offered(&store, &dashboard, &all).await;
+        for (name, values) in &offered {
+            assert!(values.len() > 1, "{name}: {values:?}");
+            // Grafana does not escape backslashes.
             assert!(!values.iter().any(|v| v.contains('\\')), "{values:?}");
-            let name = text(&variable["name"]);
-            // All, one, and all by name.
-            for chosen in values.iter().map(std::slice::from_ref).chain([&values[..]]) {
-                let of = |n: &str| {
-                    if n == name {
-                        chosen.to_vec()
-                    } else {
-                        Vec::new()
-                    }
-                };
-                run_panels(&lapwing, &dashboard, &look(&dashboard, of), false).await;
-            }
+            let of = |n: &str| match n == name {
+                true => values[..1].to_vec(),
+                false => Vec::new(),
+            };
+            let one = look(&dashboard, store.to_s, of);
+            problems.extend(run::problems(&store, &dashboard, &one, Wanted::Shape).await);
         }
-        let hostile = look(&dashboard, |_| vec![HOSTILE.to_owned(), "'".to_owned()]);
-        run_panels(&lapwing, &dashboard, &hostile, false).await;
+        let by_name = look(&dashboard, store.to_s, |name| {
+            let values = offered.iter().find(|(n, _)| n == name);
+            values.map(|(_, values)| values.clone()).unwrap_or_default()
+        });
+        problems.extend(run::problems(&store, &dashboard, &by_name, Wanted::Rows).await);
+        let hostile = look(&dashboard, store.to_s, |_| {
+            vec![HOSTILE.to_owned(), "'".to_owned(), "%')".to_owned()]
+        });
+        problems.extend(run::problems(&store, &dashboard, &hostile, Wanted::Shape).await);
     }
+    assert!(problems.is_empty(), "{problems:#?}");
 }
 
-/// The panel of this title, as rows.
-async fn rows_of(lapwing: &Lapwing, title: &str, service: &[&str]) -> Vec<Vec<Value>> {
+/// The rows of the panel of this title, with these services chosen.
+async fn rows_of(store: &Store, uid: &str, title: &str, service: &[&str]) -> Vec<Vec<Value>> {
     let dashboards = dashboards();
-    let dashboard = dashboards.iter().find(|d| d["uid"] == "lapwing-calls");
-    let dashboard = dashboard.expect("the dashboard");
-    let panel = list(&dashboard["panels"])
+    let dashboard = dashboards
         .iter()
-        .find(|p| p["title"] == title);
+        .find(|d| d["uid"] == uid)
+        .expect("the dashboard");
+    let panel = panels(dashboard)
+        .find(|p| p["title"] == title)
+        .expect("the panel");
     let of = |name: &str| match name {
         "service" => service.iter().map(|&s| s.to_owned()).collect(),
         _ => Vec::new(),
     };
-    let (_, _, sql) = targets(panel.expect("the panel"))[0];
-    ask(lapwing, &look(dashboard, of).expand(sql)).await.data
+    let sql = look(dashboard, store.to_s, of).expand(targets(panel)[0].2);
+    let answer = store.ask(&sql.expect("a statement")).await;
+    answer.expect("an answer").data
 }
 
 /// The texts of one column, each once.
@@ -264,51 +111,111 @@ fn column(rows: &[Vec<Value>], at: usize) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn panels_show_what_was_sent() {
-    let lapwing = seeded().await;
-    let kinds = rows_of(&lapwing, "The 429s by kind", &[]).await;
-    let expected = ["overloaded", "quota exhausted", "rate limit: tokens"];
+async fn panels_show_what_happened() {
+    let store = Store::seeded();
+    let kinds = rows_of(
+        &store,
+        "lapwing-incident",
+        "The 429s and their kin, by kind",
+        &[],
+    )
+    .await;
+    let expected = [
+        "overloaded",
+        "quota exhausted",
+        "rate limit: requests",
+        "rate limit: tokens",
+    ];
     assert_eq!(column(&kinds, 1), expected);
-    let kinds = rows_of(&lapwing, "The 429s by kind", &[HOSTILE]).await;
-    assert_eq!(column(&kinds, 1), ["rate limit: tokens"]);
 
-    let models = rows_of(&lapwing, "Requested and responded models", &["shop"]).await;
-    // The newest pair first: the alias moved on.
-    assert_eq!(models.len(), 2, "{models:?}");
-    assert_eq!(models[0][2], "gpt-4o-2024-11-20");
-
-    let failing = rows_of(&lapwing, "Latest failing calls", &[]).await;
-    assert_eq!(failing.len(), 4, "{failing:?}");
-    assert_eq!(failing[0][1], "09".repeat(16));
-    assert_eq!(column(&failing, 8), ["acme"]);
-
-    let unpriced = rows_of(&lapwing, "Unpriced calls", &[]).await;
-    assert_eq!(unpriced[0][0].as_f64(), Some(0.2), "one of five answers");
+    let state = rows_of(
+        &store,
+        "lapwing-incident",
+        "State of each model, the worst first",
+        &[],
+    )
+    .await;
     assert_eq!(
-        rows_of(&lapwing, "Time to first token, p50 and p95", &[])
-            .await
-            .len(),
-        1
+        (&state[0][0], &state[0][1]),
+        (&"openai".into(), &"gpt-4o".into())
     );
+    assert_eq!(
+        state[0][4], "ours",
+        "the limits and the quota are ours: {state:?}"
+    );
+    let exact = "SELECT quantile(0.95)(duration_ns) / 1e9 FROM llm_calls WHERE request_model = 'gpt-4o' AND duplicate_of = ''";
+    let exact: f64 = store
+        .lapwing
+        .value(exact)
+        .expect("a value")
+        .parse()
+        .expect("a number");
+    let shown = state[0][7].as_f64().expect("a p95");
+    assert!(
+        (shown / exact - 1.0).abs() < 0.1,
+        "p95 {shown} s, exactly {exact} s"
+    );
+
+    let changes = rows_of(&store, "lapwing-models", "Changes behind a name", &[]).await;
+    assert_eq!(column(&changes, 1), ["gpt-4o"]);
+    assert_eq!(column(&changes, 2), ["gpt-4o-2024-11-20 fp_a288987b44"]);
+
+    let hit = rows_of(
+        &store,
+        "lapwing-incident",
+        "Who is hit: values that are more common among failing calls",
+        &["shop"],
+    )
+    .await;
+    assert!(hit.iter().any(|row| row[1] == "gpt-4o"), "{hit:?}");
+
+    let tenants = rows_of(&store, "lapwing-cost", "Tenants", &[]).await;
+    assert_eq!(tenants[0][0], "globex", "the runaway comes first");
+
+    let flags = rows_of(&store, "lapwing-profile", "Suspicious inputs", &[]).await;
+    assert_eq!(
+        (&flags[0][0], &flags[0][1]),
+        (&"unfilled_placeholder".into(), &"shop".into())
+    );
+
+    let evals = rows_of(
+        &store,
+        "lapwing-quality",
+        "Evaluations against their seven days before",
+        &[],
+    )
+    .await;
+    assert_eq!(evals[0][1], "shop", "whose score fell: {evals:?}");
+    assert!(evals[0][7].as_f64().expect("a change") < -0.1, "{evals:?}");
+
+    let hostile = rows_of(&store, "lapwing-explorer", "All calls", &[HOSTILE]).await;
+    assert!(
+        !hostile.is_empty(),
+        "a service of a hostile name can be looked at"
+    );
+    assert_eq!(column(&hostile, 5), [HOSTILE]);
 }
 
 #[tokio::test]
 async fn a_trace_id_leads_to_its_trace() {
-    let lapwing = seeded().await;
+    let store = Store::seeded();
     let trace = "06".repeat(16);
+    let span = format!(
+        "INSERT INTO lapwing.otel_traces (Timestamp, TraceId, SpanId, SpanName, ServiceName) \
+         VALUES (now64(9), '{trace}', '0102030405060708', 'chat', 'shop')"
+    );
+    store.lapwing.try_query(&span).expect("a span");
     let mut links = 0;
     for dashboard in dashboards() {
-        for panel in list(&dashboard["panels"]) {
-            for over in list(&panel["fieldConfig"]["overrides"]) {
-                for property in list(&over["properties"])
-                    .iter()
-                    .filter(|p| p["id"] == "links")
-                {
-                    let url = text(&property["value"][0]["url"]);
-                    let sql = trace_query(url).replace("${__value.raw}", &trace);
-                    assert_eq!(ask(&lapwing, &sql).await.data.len(), 1, "{sql}");
-                    links += 1;
-                }
+        for url in panels(&dashboard).flat_map(lint::urls) {
+            if url.starts_with("/explore?") {
+                let sql = trace_query(url).replace("${__value.raw}", &trace);
+                assert_eq!(
+                    store.ask(&sql).await.expect("an answer").data.len(),
+                    1,
+                    "{sql}"
+                );
+                links += 1;
             }
         }
     }
@@ -321,7 +228,6 @@ fn trace_query(url: &str) -> String {
         .expect("a base")
         .join(url)
         .expect("a link");
-    assert_eq!(url.path(), "/explore");
     let (_, panes) = url
         .query_pairs()
         .find(|(name, _)| name == "panes")
@@ -332,6 +238,63 @@ fn trace_query(url: &str) -> String {
         .and_then(|p| p.values().next())
         .expect("a pane");
     assert_eq!(pane["datasource"], "${datasource}");
-    assert_eq!(pane["queries"][0]["datasource"]["uid"], "${datasource}");
-    text(&pane["queries"][0]["rawSql"]).to_owned()
+    let query = &list(&pane["queries"])[0];
+    assert_eq!(query["datasource"]["uid"], "${datasource}");
+    text(&query["rawSql"]).to_owned()
+}
+
+/// Not a test: writes every panel's answer for `dashboards/draw.py`, which makes the pictures.
+#[tokio::test]
+#[ignore = "run by hand: LAPWING_DASHBOARD_ANSWERS=directory"]
+async fn write_answers_to_draw() {
+    let directory = std::env::var("LAPWING_DASHBOARD_ANSWERS").expect("a directory");
+    let store = Store::seeded_with(60_000, store::RANGE_S);
+    for dashboard in dashboards() {
+        let all = look(&dashboard, store.to_s, |_| Vec::new());
+        let answers = run::answers(&store, &dashboard, &all).await;
+        let file = format!("{directory}/{}.json", text(&dashboard["uid"]));
+        std::fs::write(file, answers.to_string()).expect("written");
+    }
+}
+
+/// Not a test: prints how long every panel takes over all of the calls, the slowest first. Of three
+/// runs of each the middle one counts, because the first reads from disk.
+#[tokio::test]
+#[ignore = "run by hand: LAPWING_DASHBOARD_CALLS=10000000, takes minutes"]
+async fn time_every_panel() {
+    const WEEK_S: u64 = 7 * 86_400;
+    let calls = std::env::var("LAPWING_DASHBOARD_CALLS").expect("a number of calls");
+    let store = Store::seeded_with(calls.parse().expect("a number"), WEEK_S);
+    let mut lines = Vec::new();
+    for dashboard in dashboards() {
+        let day = |range_s: u64| macros::Look {
+            from_s: store.to_s - range_s,
+            interval_s: (range_s / 1000).max(60),
+            ..look(&dashboard, store.to_s, |_| Vec::new())
+        };
+        for panel in panels(&dashboard) {
+            let mut took = Vec::new();
+            for range_s in [86_400, WEEK_S] {
+                let sql = day(range_s)
+                    .expand(targets(panel)[0].2)
+                    .expect("a statement");
+                let mut runs = Vec::new();
+                for _ in 0..3 {
+                    let begin = std::time::Instant::now();
+                    store.ask(&sql).await.expect("an answer");
+                    runs.push(begin.elapsed().as_secs_f64());
+                }
+                runs.sort_by(f64::total_cmp);
+                took.push(runs[1]);
+            }
+            let (board, title) = (text(&dashboard["title"]), text(&panel["title"]));
+            lines.push((
+                took[1],
+                format!("| {board} | {title} | {:.2} | {:.2} |", took[0], took[1]),
+            ));
+        }
+    }
+    lines.sort_by(|a, b| b.0.total_cmp(&a.0));
+    println!("| dashboard | panel | a day, s | the week, s |\n|---|---|---|---|");
+    lines.iter().for_each(|(_, line)| println!("{line}"));
 }

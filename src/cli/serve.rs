@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{knowledge, say, target};
+use super::{knowledge, own_numbers, say, target};
 use crate::{
     admin::{self, Admin},
     alert::{self, AlertHandle},
@@ -92,6 +92,11 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     let (embedded, target) = open_store(&config).await?;
     let store = Store::new(&target)?;
     alerts.remember(store.clone());
+    let numbers = tokio::spawn(own_numbers::write(
+        store.clone(),
+        instance(&admin),
+        admin.page(),
+    ));
     let journal = Arc::new(Journal::open(config.journal.clone(), None)?);
     let delivering = Delivering::default();
     let preparing = deliver(&journal, store, &config, &delivering, &stop).await?;
@@ -106,6 +111,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     let page = (Arc::clone(&journal), Arc::clone(&delivering));
     receive(&config, listeners, &pipeline, page, &admin, stop).await?;
     admin.end().await;
+    numbers.abort();
     alerts.shutdown().await;
     tokio::task::block_in_place(|| journal.close());
     if let Some(preparing) = preparing {
@@ -154,6 +160,12 @@ impl AdminPort {
             stop,
             task,
         })
+    }
+
+    /// Makes the page of `/metrics`; empty before there is something to measure.
+    fn page(&self) -> impl Fn() -> String + Send + use<> {
+        let page = Arc::clone(&self.page);
+        move || page.get().map_or_else(String::new, |page| page())
     }
 
     fn measure(&self, page: impl Fn() -> String + Send + Sync + 'static) {
@@ -323,6 +335,12 @@ async fn with_context<E: std::error::Error + Send + Sync + 'static>(
     served: impl Future<Output = Result<(), E>>,
 ) -> anyhow::Result<()> {
     served.await.with_context(|| format!("{what} ended"))
+}
+
+/// This collector among others that write to the same store.
+fn instance(admin: &AdminPort) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), admin.address.port())
 }
 
 /// What a person at the terminal wants to know first.

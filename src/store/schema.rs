@@ -68,6 +68,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "llm_evals",
         template: include_str!("schema/0007_llm_evals.sql"),
     },
+    Migration {
+        version: 8,
+        name: "dashboards",
+        template: include_str!("schema/0008_dashboards.sql"),
+    },
 ];
 
 /// Where and how the tables are made.
@@ -239,6 +244,11 @@ impl Layout {
             ("llm_eval_results", "toDateTime(timestamp)", keep.calls_days),
             ("llm_calls_1m", "timestamp", keep.rollup_1m_days),
             ("llm_calls_1h", "timestamp", keep.rollup_1h_days),
+            ("llm_models_seen", "last_seen", keep.rollup_1h_days),
+            ("llm_deploys_seen", "last_seen", keep.rollup_1h_days),
+            ("llm_failures_1m", "timestamp", keep.rollup_1m_days),
+            ("llm_traits_5m", "timestamp", keep.rollup_1m_days),
+            ("lapwing_metrics", "timestamp", keep.logs_days),
         ];
         let rows = tables.into_iter().map(|(table, from, days)| {
             let ttl = format!("TTL {from} + toIntervalDay({})", limited(days));
@@ -317,12 +327,12 @@ fn limited(days: u32) -> u32 {
 }
 
 /// A name in SQL, quoted.
-pub(super) fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }
 
 /// A text in SQL, quoted.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 

@@ -1,7 +1,7 @@
 //! What happens to a query between a dashboard and ClickHouse: Grafana's variables and the macros of
 //! its ClickHouse plugin, written after their documented output.
 //!
-//! Only what the dashboards use; anything else that is left over fails the test that finds it.
+//! Only what the dashboards use; anything else that is left over is an error.
 
 use regex::{Captures, Regex};
 
@@ -13,93 +13,126 @@ pub struct Look {
     /// Unix time.
     pub to_s: u64,
     pub interval_s: u64,
-    /// Name and chosen values; none chosen: `All`.
+    /// Name and chosen values; none chosen: `All`, or an empty text.
     pub variables: Vec<(String, Vec<String>)>,
 }
 
 impl Look {
-    /// The statement that reaches ClickHouse.
-    ///
-    /// # Panics
-    /// When something is left that neither Grafana nor the plugin would replace.
-    pub fn expand(&self, raw: &str) -> String {
+    /// The statement that reaches ClickHouse; an error when something is left that neither Grafana
+    /// nor the plugin would replace.
+    pub fn expand(&self, raw: &str) -> Result<String, String> {
         // In Grafana's order: what the browser replaces, then what the plugin's backend does.
-        let sql = self.interpolate(&self.conditional_all(raw));
-        let sql = self.backend_macros(&sql);
-        assert!(!sql.contains("$__"), "an unknown macro is left: {sql}");
-        sql
+        let sql = self.interpolate(&self.conditional_all(raw)?)?;
+        self.backend(&sql)
     }
 
-    fn chosen(&self, name: &str) -> &[String] {
+    /// The same for an alert rule, which no browser touches.
+    pub fn expand_alert(&self, raw: &str) -> Result<String, String> {
+        if raw.contains("${") || raw.contains("$__conditionalAll") {
+            return Err(format!(
+                "variables do not exist where alert rules run: {raw}"
+            ));
+        }
+        self.backend(raw)
+    }
+
+    fn chosen(&self, name: &str) -> Result<&[String], String> {
         let found = self.variables.iter().find(|(n, _)| n == name);
-        &found
-            .unwrap_or_else(|| panic!("no variable is called {name}"))
-            .1
+        found
+            .map(|(_, values)| values.as_slice())
+            .ok_or_else(|| format!("no variable is called {name}"))
     }
 
     /// `$__conditionalAll(condition, $variable)`: always true for `All`.
-    fn conditional_all(&self, raw: &str) -> String {
+    fn conditional_all(&self, raw: &str) -> Result<String, String> {
         const MACRO: &str = "$__conditionalAll(";
         let mut sql = raw.to_owned();
         while let Some(start) = sql.rfind(MACRO) {
             let inside = start + MACRO.len();
-            let end = inside + closing(&sql[inside..]);
-            let (condition, variable) = sql[inside..end].rsplit_once(',').expect("two arguments");
-            let name = variable.trim().strip_prefix('$').expect("a variable");
-            assert!(!name.starts_with('{'), "a plain variable: {variable}");
-            let condition = match self.chosen(name) {
+            let end = inside + closing(&sql[inside..])?;
+            let (condition, variable) = sql[inside..end]
+                .rsplit_once(',')
+                .ok_or("conditionalAll takes two arguments")?;
+            let name = variable.trim().strip_prefix('$').unwrap_or_default();
+            if name.is_empty() || name.starts_with('{') {
+                return Err(format!("conditionalAll takes a plain $name: {variable}"));
+            }
+            let condition = match self.chosen(name)? {
                 [] => "1=1".to_owned(),
                 _ => condition.to_owned(),
             };
             sql.replace_range(start..=end, &condition);
         }
-        sql
+        Ok(sql)
     }
 
-    /// `${variable:singlequote}`: quotes with a backslash before those inside; joined by commas.
-    fn interpolate(&self, sql: &str) -> String {
-        let variable = Regex::new(r"\$\{([a-z]+):singlequote\}").expect("a pattern");
+    /// `singlequote`: quotes with a backslash before those inside; joined by commas.
+    /// `percentencode`: every byte but letters, digits and `-._~` as `%XX`.
+    fn interpolate(&self, sql: &str) -> Result<String, String> {
+        let variable =
+            Regex::new(r"\$\{([a-z]+):(singlequote|percentencode)\}").expect("a pattern");
         let left = variable.replace_all(sql, "");
-        assert!(!left.contains("${"), "an unknown variable is left: {left}");
-        let quoted = |found: &Captures<'_>| {
-            let values = self.chosen(&found[1]).iter();
-            let quoted: Vec<_> = values
-                .map(|value| format!("'{}'", value.replace('\'', r"\'")))
-                .collect();
-            quoted.join(",")
+        if left.contains("${") {
+            return Err(format!("an unknown variable is left: {left}"));
+        }
+        for found in variable.captures_iter(sql) {
+            self.chosen(&found[1])?;
+        }
+        let put = |found: &Captures<'_>| {
+            let values = self.chosen(&found[1]).unwrap_or_default();
+            match &found[2] {
+                "singlequote" => {
+                    let quoted = values
+                        .iter()
+                        .map(|v| format!("'{}'", v.replace('\'', r"\'")));
+                    quoted.collect::<Vec<_>>().join(",")
+                }
+                _ => percent_encoded(&values.join(",")),
+            }
         };
-        variable.replace_all(sql, quoted).into_owned()
+        Ok(variable.replace_all(sql, put).into_owned())
     }
 
-    fn backend_macros(&self, sql: &str) -> String {
-        let Self {
-            from_s,
-            to_s,
-            interval_s,
-            ..
-        } = self;
-        let replaced = |sql: &str, pattern: &str, by: String| {
+    /// What the plugin's backend replaces, for dashboards and alert rules.
+    fn backend(&self, sql: &str) -> Result<String, String> {
+        let (from, to, every) = (self.from_s, self.to_s, self.interval_s);
+        let macros = [
+            (
+                r"\$__timeFilter\(([\w.]+)\)",
+                format!("$1 >= toDateTime({from}) AND $1 <= toDateTime({to})"),
+            ),
+            (
+                r"\$__timeInterval\(([\w.]+)\)",
+                format!("toStartOfInterval(toDateTime($1), INTERVAL {every} second)"),
+            ),
+            (r"\$__fromTime\b", format!("toDateTime({from})")),
+            (r"\$__toTime\b", format!("toDateTime({to})")),
+            (r"\$__interval_s\b", every.to_string()),
+        ];
+        let sql = macros.iter().fold(sql.to_owned(), |sql, (pattern, by)| {
             let pattern = Regex::new(pattern).expect("a pattern");
-            pattern.replace_all(sql, by.as_str()).into_owned()
-        };
-        let sql = replaced(
-            sql,
-            r"\$__timeFilter\((\w+)\)",
-            format!("$1 >= toDateTime({from_s}) AND $1 <= toDateTime({to_s})"),
-        );
-        let sql = replaced(
-            &sql,
-            r"\$__timeInterval\((\w+)\)",
-            format!("toStartOfInterval(toDateTime($1), INTERVAL {interval_s} second)"),
-        );
-        let sql = replaced(&sql, r"\$__fromTime\b", format!("toDateTime({from_s})"));
-        let sql = replaced(&sql, r"\$__toTime\b", format!("toDateTime({to_s})"));
-        replaced(&sql, r"\$__interval_s\b", interval_s.to_string())
+            pattern.replace_all(&sql, by.as_str()).into_owned()
+        });
+        match sql.contains("$__") {
+            true => Err(format!("an unknown macro is left: {sql}")),
+            false => Ok(sql),
+        }
     }
 }
 
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(b).to_string()
+            }
+            b => format!("%{b:02X}"),
+        })
+        .collect()
+}
+
 /// Where the bracket closes that was open before `text`.
-fn closing(text: &str) -> usize {
+fn closing(text: &str) -> Result<usize, String> {
     let mut open = 1_usize;
     for (at, c) in text.char_indices() {
         match c {
@@ -108,10 +141,10 @@ fn closing(text: &str) -> usize {
             _ => {}
         }
         if open == 0 {
-            return at;
+            return Ok(at);
         }
     }
-    panic!("no bracket closes in {text}");
+    Err(format!("no bracket closes in {text}"))
 }
 
 #[test]
@@ -128,9 +161,34 @@ fn macros_become_what_the_plugin_makes_of_them() {
     let raw = "SELECT $__timeInterval(t) WHERE $__timeFilter(t) \
                AND $__conditionalAll(s IN (${service:singlequote}), $service) / $__interval_s";
     assert_eq!(
-        look.expand(raw),
+        look.expand(raw).expect("a statement"),
         r"SELECT toStartOfInterval(toDateTime(t), INTERVAL 60 second) WHERE t >= toDateTime(10) AND t <= toDateTime(20) AND s IN ('a','it\'s') / 60"
     );
+    let typed = look.expand("'${service:percentencode}'");
+    assert_eq!(typed.expect("a statement"), "'a%2Cit%27s'");
     look.variables[0].1.clear();
-    assert!(look.expand(raw).ends_with("AND 1=1 / 60"));
+    let all = look.expand(raw).expect("a statement");
+    assert!(all.ends_with("AND 1=1 / 60"));
+}
+
+#[test]
+fn what_nobody_would_replace_is_an_error() {
+    let look = Look {
+        from_s: 10,
+        to_s: 20,
+        interval_s: 60,
+        variables: Vec::new(),
+    };
+    for raw in [
+        "SELECT $__timeGroupAlias(t, 5m)",
+        "SELECT ${nobody:singlequote}",
+        "SELECT ${__from:date}",
+        "SELECT $__conditionalAll(1, ${service})",
+    ] {
+        assert!(look.expand(raw).is_err(), "{raw}");
+    }
+    assert!(
+        look.expand_alert("SELECT '${service:singlequote}'")
+            .is_err()
+    );
 }
