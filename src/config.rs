@@ -5,6 +5,7 @@
 //! Nothing here opens a socket or makes a directory: `lapwing check` runs only this.
 
 mod alerts;
+mod detection;
 pub mod keys;
 mod layers;
 pub mod print;
@@ -24,6 +25,7 @@ use self::layers::{Setting, Settings};
 pub use self::report::{At, Origin, Problem, Report};
 pub use self::value::duration;
 use crate::{
+    detect::DetectorConfig,
     journal::{BatchConfig, Durability, JournalOptions},
     redact::{self, ContentPolicy},
     store::{
@@ -53,6 +55,7 @@ pub struct Config {
     pub attributes_file: Option<PathBuf>,
     pub failures_file: Option<PathBuf>,
     pub prices_file: Option<PathBuf>,
+    pub detection: DetectorConfig,
     pub log_level: String,
     pub log_json: bool,
     pub telemetry_otlp_endpoint: Option<String>,
@@ -241,6 +244,7 @@ impl Reader<'_> {
             attributes_file: self.path("rules.attributes_file"),
             failures_file: self.path("rules.failures_file"),
             prices_file: self.path("rules.prices_file"),
+            detection: self.detection(),
             log_level: self.text("telemetry.log_level").to_owned(),
             log_json: self.text("telemetry.log_format") == "json",
             telemetry_otlp_endpoint: self

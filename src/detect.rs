@@ -33,7 +33,7 @@ mod volume;
 
 pub use config::{Budget, DetectorConfig, Override, Period, Sensitivity, StaticRule};
 pub use detector::Detector;
-pub use fact::{CallFact, EvalFact, Fact};
+pub use fact::{BadFacts, CallFact, EvalFact, Fact};
 pub use incident::{
     BlastRadius, Change, Confidence, Delta, Dimension, Exemplar, Impact, Incident, Kind, Observed,
     Scope, Severity, Share, State, Unit, UnknownKind,

@@ -199,6 +199,11 @@ impl Journal {
         facts::since(Arc::clone(&self.core.index), position)
     }
 
+    /// Which journal this is: positions of another one mean nothing here.
+    pub fn identity(&self) -> u128 {
+        self.core.journal
+    }
+
     /// A follower of facts has everything up to this record in its own durable state. From the
     /// first call on no segment is deleted that it did not pass.
     pub fn facts_consumed(&self, position: Position) {

@@ -33,4 +33,6 @@ pub mod admin;
 
 pub mod pipeline;
 
+pub mod watch;
+
 pub mod cli;

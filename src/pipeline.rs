@@ -10,6 +10,7 @@
 //! memory forgets its traces, so that the client's next try is worked out anew. The same bytes sent
 //! again are answered as the first time, and not stored again ([`resend`]).
 
+mod facts;
 mod in_flight;
 mod lane;
 mod latency;

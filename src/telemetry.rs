@@ -12,6 +12,7 @@ use crate::{
     journal::{Delivery, Journal, TableStats},
     pipeline::{Durable, Latency, Pipeline},
     receive::{Reason, ReceiveStats, Signal, Transport},
+    watch::WatchStats,
 };
 
 /// The page of `/metrics`.
@@ -20,6 +21,7 @@ pub fn metrics<D: Durable>(
     received: &ReceiveStats,
     journal: &Journal,
     delivery: Option<&Delivery>,
+    watch: &WatchStats,
 ) -> String {
     let mut page = Page(String::with_capacity(8 << 10));
     receivers(&mut page, received);
@@ -65,6 +67,31 @@ pub fn metrics<D: Durable>(
             "lapwing_requests_not_durable_total",
             "Requests told to retry because storage failed",
             &stats.not_durable,
+        ),
+        (
+            "lapwing_detector_facts_total",
+            "Facts that the detector was told",
+            &watch.facts,
+        ),
+        (
+            "lapwing_detector_facts_stale_total",
+            "Facts more than an hour older than the newest: stored, and not looked at",
+            &watch.stale,
+        ),
+        (
+            "lapwing_detector_records_unreadable_total",
+            "Journal records whose facts could not be read",
+            &watch.unreadable,
+        ),
+        (
+            "lapwing_detector_changes_total",
+            "Incidents opened, changed and closed",
+            &watch.incidents,
+        ),
+        (
+            "lapwing_detector_snapshots_failed_total",
+            "Times that the detector's state could not be written",
+            &watch.snapshots_failed,
         ),
         (
             "lapwing_requests_resent_total",

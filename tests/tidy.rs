@@ -15,7 +15,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["block"]),
     ("alert", &["call", "detect", "enrich", "store"]),
     ("journal", &["block", "pipeline", "store"]),
-    ("config", &["alert", "journal", "redact", "store"]),
+    ("detect", &[]),
+    ("watch", &["alert", "detect", "journal"]),
+    ("config", &["alert", "detect", "journal", "redact", "store"]),
     ("admin", &[]),
     (
         "pipeline",
@@ -23,16 +25,20 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "block",
             "call",
             "decode",
+            "detect",
             "enrich",
             "normalise",
             "receive",
             "redact",
         ],
     ),
-    ("telemetry", &["block", "journal", "pipeline", "receive"]),
+    (
+        "telemetry",
+        &["block", "journal", "pipeline", "receive", "watch"],
+    ),
 ];
 /// The pure stages: nothing of the outside world.
-const PURE: &[&str] = &["call", "decode", "redact", "normalise", "enrich"];
+const PURE: &[&str] = &["call", "decode", "redact", "normalise", "enrich", "detect"];
 const OUTSIDE: &[&str] = &[
     "tokio::",
     "std::fs",

@@ -26,6 +26,7 @@ use crate::{
     admin::{self, Admin},
     alert::{self, AlertHandle},
     config::{Config, Sources, Storage},
+    detect::DetectorConfig,
     journal::{Delivery, Journal},
     normalise::memory::MemoryLimits,
     pipeline::{Knowledge, Pipeline, PipelineOptions},
@@ -41,6 +42,7 @@ use crate::{
         schema::Layout,
     },
     telemetry,
+    watch::{Watch, WatchStats, feed},
 };
 
 /// Between attempts to reach a server that does not answer at the start.
@@ -97,7 +99,15 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         instance(&admin),
         admin.page(),
     ));
-    let journal = Arc::new(Journal::open(config.journal.clone(), None)?);
+    let (facts, on_durable) = feed();
+    let journal = Arc::new(Journal::open(config.journal.clone(), Some(on_durable))?);
+    let watch = Watch::start(
+        facts,
+        Arc::clone(&journal),
+        &config.data_dir,
+        config.detection.clone(),
+        alerts.handle(),
+    )?;
     let delivering = Delivering::default();
     let preparing = deliver(&journal, store, &config, &delivering, &stop).await?;
     let pipeline = Pipeline::start(
@@ -106,14 +116,17 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         pipeline_options(&config),
     );
     pipeline.remember_requests(journal.recent_requests());
-    reload_on_hangup(file, knowledge, alerts.handle())?;
+    reload_on_hangup(file, knowledge, alerts.handle(), watch.configure())?;
     announce(&config, &listeners, &admin, embedded.as_ref());
-    let page = (Arc::clone(&journal), Arc::clone(&delivering));
+    let page = (Arc::clone(&journal), Arc::clone(&delivering), watch.stats());
     receive(&config, listeners, &pipeline, page, &admin, stop).await?;
     admin.end().await;
     numbers.abort();
+    tokio::task::block_in_place(|| {
+        journal.close();
+        watch.close();
+    });
     alerts.shutdown().await;
-    tokio::task::block_in_place(|| journal.close());
     if let Some(preparing) = preparing {
         preparing.abort();
     }
@@ -278,7 +291,7 @@ async fn receive(
     config: &Config,
     listeners: Listeners,
     pipeline: &Arc<Pipeline<Journal>>,
-    (journal, delivering): (Arc<Journal>, Delivering),
+    (journal, delivering, watching): (Arc<Journal>, Delivering, Arc<WatchStats>),
     admin: &AdminPort,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -305,7 +318,7 @@ async fn receive(
     };
     admin.measure({
         let (pipeline, stats) = (Arc::clone(pipeline), Arc::clone(&stats));
-        move || telemetry::metrics(&pipeline, &stats, &journal, delivering.get())
+        move || telemetry::metrics(&pipeline, &stats, &journal, delivering.get(), &watching)
     });
     admin.admin.set_ready(true);
     let drain = CancellationToken::new();
@@ -412,6 +425,7 @@ fn reload_on_hangup(
     file: Option<PathBuf>,
     knowledge: watch::Sender<Knowledge>,
     alerts: AlertHandle,
+    detect: impl Fn(DetectorConfig) + Send + 'static,
 ) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tokio::spawn(async move {
@@ -422,10 +436,15 @@ fn reload_on_hangup(
                 variables,
             })
             .map_err(anyhow::Error::new)
-            .and_then(|(config, _)| Ok((knowledge::load(&config)?, config.alerts)));
+            .and_then(|(config, _)| {
+                Ok((knowledge::load(&config)?, config.alerts, config.detection))
+            });
             let loaded = match loaded {
-                Ok((rules, options)) => match alerts.reload(options).await {
-                    Ok(()) => Ok(rules),
+                Ok((rules, options, detection)) => match alerts.reload(options).await {
+                    Ok(()) => {
+                        detect(detection);
+                        Ok(rules)
+                    }
                     Err(error) => Err(error.into()),
                 },
                 Err(error) => Err(error),
@@ -433,7 +452,7 @@ fn reload_on_hangup(
             match loaded {
                 Ok(rules) => {
                     knowledge.send_replace(rules);
-                    tracing::info!("rules and alert routes read again");
+                    tracing::info!("rules, detection and alert routes read again");
                 }
                 Err(error) => tracing::error!("rules not changed: {error:#}"),
             }

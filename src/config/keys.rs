@@ -263,6 +263,35 @@ pub const KEYS: &[Key] = &[
         Path,
         "Prices of yours, tried before the built-in ones",
     ),
+    key(
+        "detection.sensitivity",
+        OneOf(&["low", "medium", "high"]),
+        "medium",
+        "How much evidence an alert needs: low = fewer false ones, later; high = sooner, with more of them",
+    ),
+    key(
+        "detection.disabled",
+        Texts,
+        "",
+        "Kinds of alert that are never raised, such as input_shift",
+    ),
+    key(
+        "detection.approved_models",
+        Texts,
+        "",
+        "Models that may answer, by full name or with a final `*`; none = all",
+    ),
+    key(
+        "detection.deprecated_models",
+        Texts,
+        "",
+        "Models with an announced end, by full name or with a final `*`",
+    ),
+    unset(
+        "detection.rules_file",
+        Path,
+        "TOML file with limits, budgets and overrides of yours",
+    ),
     unset(
         "alerts.receivers.*.webhook.url",
         Url,

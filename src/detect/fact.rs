@@ -99,3 +99,43 @@ pub struct EvalFact<'a> {
     pub passed: Option<bool>,
     pub score: Option<f64>,
 }
+
+/// Bytes of a journal record that are no facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("facts cannot be read from byte {offset} on")]
+pub struct BadFacts {
+    pub offset: usize,
+}
+
+// === impl Fact ===
+
+impl<'a> Fact<'a> {
+    /// Appends the compact form that journal records carry.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail, and every type here has a length.
+        if let Ok(longer) = postcard::to_extend(self, std::mem::take(out)) {
+            *out = longer;
+        }
+    }
+
+    /// Reads facts that were appended one after the other; ends at the first that is none.
+    pub fn read_all(bytes: &'a [u8]) -> impl Iterator<Item = Result<Fact<'a>, BadFacts>> {
+        let mut rest = bytes;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            match postcard::take_from_bytes(rest) {
+                Ok((fact, after)) => {
+                    rest = after;
+                    Some(Ok(fact))
+                }
+                Err(_) => {
+                    let offset = bytes.len() - rest.len();
+                    rest = &[];
+                    Some(Err(BadFacts { offset }))
+                }
+            }
+        })
+    }
+}

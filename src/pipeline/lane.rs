@@ -23,6 +23,8 @@ pub struct Lane {
 /// Rows that will be committed together, and who waits for them.
 pub struct Group {
     pub blocks: Blocks,
+    /// What the detector is told of the rows.
+    pub facts: Vec<u8>,
     waiting: Vec<Waiting>,
 }
 
@@ -81,6 +83,7 @@ impl Group {
     fn new(compression: Compression) -> Group {
         Group {
             blocks: Blocks::new(compression),
+            facts: Vec::new(),
             waiting: Vec::new(),
         }
     }
@@ -109,6 +112,7 @@ pub async fn commit_groups<D: Durable>(
         };
         let mut group = lane.take(spare);
         let blocks = group.blocks.finish();
+        let facts = std::mem::take(&mut group.facts).into();
         let waiting = std::mem::take(&mut group.waiting);
         spare = group;
         let Some(pipeline) = pipeline.upgrade() else {
@@ -117,7 +121,7 @@ pub async fn commit_groups<D: Durable>(
         tokio::spawn(async move {
             let commit = Commit {
                 blocks,
-                facts: bytes::Bytes::new(),
+                facts,
                 requests: waiting.iter().map(|one| one.request).collect(),
             };
             let result = pipeline.durable.commit(commit).await;

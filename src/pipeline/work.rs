@@ -6,7 +6,7 @@ use bumpalo::Bump;
 use tokio::sync::watch;
 
 use super::{
-    Durable, Pipeline,
+    Durable, Pipeline, facts,
     in_flight::{Outcome, Ticket},
     lane::{Group, Waiting},
 };
@@ -113,9 +113,9 @@ impl<D: Durable> Pipeline<D> {
         waiting.rejected = receipt.rejected;
         let rows = self.enrich(&knowledge.rules, changes, arena);
         let evaluations = evaluations::of_traces(&request, arena);
-        self.append(waiting, &rows, |group| {
+        self.append(waiting, &rows, now_ns, |group| {
             self.push_spans(group, &request, &observed, table);
-            self.push_evaluations(group, evaluations, arena);
+            self.push_evaluations(group, evaluations, arena, now_ns);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -144,9 +144,9 @@ impl<D: Durable> Pipeline<D> {
         let in_calls = changes.with_rows.clone();
         let rows = self.enrich(&knowledge.rules, changes, arena);
         let evaluations = evaluations::of_logs(&request, arena);
-        self.append(waiting, &rows, |group| {
+        self.append(waiting, &rows, now_ns, |group| {
             self.push_logs(group, &request, table, &in_calls);
-            self.push_evaluations(group, evaluations, arena);
+            self.push_evaluations(group, evaluations, arena, now_ns);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -248,7 +248,13 @@ impl<D: Durable> Pipeline<D> {
         (changes, waiting, ticket)
     }
 
-    fn append(&self, waiting: Waiting, rows: &[Row<'_>], push: impl FnOnce(&mut Group)) {
+    fn append(
+        &self,
+        waiting: Waiting,
+        rows: &[Row<'_>],
+        now_ns: u64,
+        push: impl FnOnce(&mut Group),
+    ) {
         let Some(lane) = self.lane() else { return };
         lane.append(waiting, |group| {
             push(group);
@@ -260,6 +266,9 @@ impl<D: Durable> Pipeline<D> {
                 };
                 if let Some(enrichment) = &row.enrichment {
                     group.blocks.push_call(&change.call, enrichment, version);
+                    let failed = row.tools.iter().find(|tool| tool.failed_layer.is_some());
+                    let tool = failed.map_or("", |tool| tool.name);
+                    facts::push_call(&mut group.facts, change, enrichment, tool, now_ns);
                 }
                 for tool in &row.tools {
                     group.blocks.push_tool_call(&change.call, tool, version);
@@ -317,10 +326,12 @@ impl<D: Durable> Pipeline<D> {
         group: &mut Group,
         evaluations: Vec<Evaluation<'a>>,
         arena: &'a Bump,
+        now_ns: u64,
     ) {
         for mut evaluation in evaluations {
             evaluation.explanation = self.options.content.keep.of(evaluation.explanation, arena);
             group.blocks.push_evaluation(&evaluation);
+            facts::push_evaluation(&mut group.facts, &evaluation, now_ns);
         }
     }
 

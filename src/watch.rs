@@ -1,0 +1,307 @@
+//! Watch: the detector on live traffic.
+//!
+//! Facts come from the journal, in its order, after they are durable; incidents go to the alerts.
+//! The detector itself is pure (`detect`); here is its thread, its clock and its state on disk. A
+//! snapshot carries the journal position it was taken at, so that after a crash each fact reaches
+//! the detector once: what the snapshot has is not told again, what it has not is read from the
+//! journal.
+//!
+//! Not here: what an incident is, and who is told.
+
+mod state;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+
+use self::state::State;
+use crate::{
+    alert::AlertHandle,
+    detect::{Change, Detector, DetectorConfig, Fact},
+    journal::{Journal, OnDurable, Position},
+};
+
+/// Journal records whose facts wait in memory; what comes beyond is read from the files.
+const QUEUE_RECORDS: usize = 1024;
+/// How often silence moves the watermark.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two snapshots.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
+/// A fact this much older than the newest is history that somebody sends late: it is stored, and
+/// says nothing about now.
+const STALE_NS: u64 = 3_600_000_000_000;
+/// Exporters send every five seconds, each at its own time: facts may be this late and are still
+/// counted in their place.
+const LATENESS_S: u32 = 10;
+
+/// What the journal tells: where to find it is settled before the journal is opened.
+pub struct Feed {
+    queue: Receiver<(Position, Bytes)>,
+    behind: Arc<AtomicBool>,
+}
+
+/// The running detector.
+pub struct Watch {
+    stats: Arc<WatchStats>,
+    stop: Arc<AtomicBool>,
+    config: mpsc::Sender<DetectorConfig>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What went through, since the start.
+#[derive(Debug, Default)]
+pub struct WatchStats {
+    pub facts: AtomicU64,
+    /// Facts older than [`STALE_NS`].
+    pub stale: AtomicU64,
+    /// Journal records whose facts could not be read.
+    pub unreadable: AtomicU64,
+    pub incidents: AtomicU64,
+    pub snapshots_failed: AtomicU64,
+}
+
+/// The thread's own.
+struct Watcher {
+    detector: Detector,
+    at: Option<Position>,
+    newest_ns: u64,
+    journal: Arc<Journal>,
+    alerts: AlertHandle,
+    runtime: tokio::runtime::Handle,
+    file: PathBuf,
+    stats: Arc<WatchStats>,
+}
+
+/// A feed, and what the journal is opened with to fill it.
+pub fn feed() -> (Feed, OnDurable) {
+    let (sender, queue) = mpsc::sync_channel(QUEUE_RECORDS);
+    let behind = Arc::new(AtomicBool::new(false));
+    let feed = Feed {
+        queue,
+        behind: Arc::clone(&behind),
+    };
+    (
+        feed,
+        Box::new(move |at, facts| offer(&sender, &behind, at, facts)),
+    )
+}
+
+/// Once something did not fit, everything after it is left to the files, so that the order holds.
+fn offer(sender: &SyncSender<(Position, Bytes)>, behind: &AtomicBool, at: Position, facts: Bytes) {
+    if !behind.load(Relaxed)
+        && let Err(TrySendError::Full(_)) = sender.try_send((at, facts))
+    {
+        behind.store(true, Relaxed);
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Reads the state below `data_dir` and follows the journal. To be called within a runtime.
+    pub fn start(
+        feed: Feed,
+        journal: Arc<Journal>,
+        data_dir: &Path,
+        config: DetectorConfig,
+        alerts: AlertHandle,
+    ) -> std::io::Result<Watch> {
+        let stats = Arc::<WatchStats>::default();
+        let stop = Arc::<AtomicBool>::default();
+        let (config_sender, configs) = mpsc::channel();
+        let file = data_dir.join("detector").join("state");
+        let watcher = {
+            let state = State::read(&file, journal.identity(), live(config));
+            Watcher {
+                detector: state.detector,
+                at: state.at,
+                newest_ns: 0,
+                journal,
+                alerts,
+                runtime: tokio::runtime::Handle::current(),
+                file,
+                stats: Arc::clone(&stats),
+            }
+        };
+        let stopping = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("detector".to_owned())
+            .spawn(move || watcher.run(&feed, &configs, &stopping))?;
+        Ok(Watch {
+            stats,
+            stop,
+            config: config_sender,
+            thread: Some(thread),
+        })
+    }
+
+    /// The configuration from now on.
+    pub fn configure(&self) -> impl Fn(DetectorConfig) + Send + use<> {
+        let sender = self.config.clone();
+        move |config| {
+            // Nobody listens any more when the program is ending.
+            _ = sender.send(config);
+        }
+    }
+
+    pub fn stats(&self) -> Arc<WatchStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Ends after everything durable was told, and writes the state.
+    pub fn close(mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the detector ended by a fault in it; its last snapshot is in force");
+        }
+    }
+}
+
+/// What live traffic needs on top of what the user says.
+fn live(config: DetectorConfig) -> DetectorConfig {
+    DetectorConfig {
+        lateness_s: config.lateness_s.max(LATENESS_S),
+        ..config
+    }
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    fn run(mut self, feed: &Feed, configs: &Receiver<DetectorConfig>, stop: &AtomicBool) {
+        self.catch_up();
+        let (mut ticked, mut saved) = (Instant::now(), Instant::now());
+        loop {
+            let ending = stop.load(Relaxed);
+            match feed
+                .queue
+                .recv_timeout(if ending { Duration::ZERO } else { TICK })
+            {
+                Ok((at, facts)) => self.take(at, &facts),
+                Err(RecvTimeoutError::Timeout) if ending => break,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if feed.behind.load(Relaxed) && feed.queue.try_recv().is_err() {
+                // Cleared first: what comes from here on is in the queue or in the files.
+                feed.behind.store(false, Relaxed);
+                self.catch_up();
+            }
+            if let Some(config) = configs.try_iter().last() {
+                self.configure(config);
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                self.tick();
+            }
+            if saved.elapsed() >= SNAPSHOT_EVERY {
+                saved = Instant::now();
+                self.save();
+            }
+        }
+        self.catch_up();
+        self.save();
+    }
+
+    /// Tells what is in the journal's files and was not told.
+    fn catch_up(&mut self) {
+        let journal = Arc::clone(&self.journal);
+        for found in journal.facts_since(self.at) {
+            match found {
+                Ok((at, facts)) => self.take(at, &facts),
+                Err(error) => {
+                    self.stats.unreadable.fetch_add(1, Relaxed);
+                    tracing::error!(%error, "facts in the journal cannot be read: the detector goes on without them");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, at: Position, facts: &[u8]) {
+        if self.at.is_some_and(|told| at <= told) {
+            return;
+        }
+        self.at = Some(at);
+        let mut changes = Vec::new();
+        for fact in Fact::read_all(facts) {
+            match fact {
+                Ok(fact) => self.observe(&fact, &mut changes),
+                Err(error) => {
+                    self.stats.unreadable.fetch_add(1, Relaxed);
+                    tracing::error!(%error, record = %at, "facts of a journal record are damaged");
+                }
+            }
+        }
+        self.tell(changes);
+    }
+
+    fn observe(&mut self, fact: &Fact<'_>, changes: &mut Vec<Change>) {
+        let end_ns = match fact {
+            Fact::Call(call) => call.end_ns,
+            Fact::Eval(eval) => eval.end_ns,
+        };
+        if end_ns.saturating_add(STALE_NS) < self.newest_ns {
+            self.stats.stale.fetch_add(1, Relaxed);
+            return;
+        }
+        self.newest_ns = self.newest_ns.max(end_ns);
+        self.stats.facts.fetch_add(1, Relaxed);
+        self.detector.observe(fact, changes);
+    }
+
+    fn tick(&mut self) {
+        let mut changes = Vec::new();
+        let now_ns = now_ns();
+        self.newest_ns = self.newest_ns.max(now_ns);
+        self.detector.advance(now_ns, &mut changes);
+        self.tell(changes);
+    }
+
+    fn tell(&self, changes: Vec<Change>) {
+        for change in changes {
+            self.stats.incidents.fetch_add(1, Relaxed);
+            self.runtime.block_on(self.alerts.tell(change));
+        }
+    }
+
+    fn configure(&mut self, config: DetectorConfig) {
+        match state::with_config(&self.detector, live(config)) {
+            Ok(detector) => self.detector = detector,
+            Err(error) => tracing::error!(%error, "the detector keeps its old settings"),
+        }
+    }
+
+    fn save(&mut self) {
+        let written = State::write(&self.file, self.journal.identity(), self.at, &self.detector);
+        match (written, self.at) {
+            (Ok(()), Some(at)) => self.journal.facts_consumed(at),
+            (Ok(()), None) => {}
+            (Err(error), _) => {
+                self.stats.snapshots_failed.fetch_add(1, Relaxed);
+                tracing::warn!(
+                    file = %self.file.display(), %error,
+                    "the detector's state could not be written: the journal keeps what it would need again"
+                );
+            }
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
