@@ -184,12 +184,8 @@ pub fn options(receivers: Vec<Receiver>) -> Options {
 pub struct Life {
     runtime: Option<tokio::runtime::Runtime>,
     pub handle: AlertHandle,
-    _running: alert_running::Held,
-}
-
-mod alert_running {
     /// Kept so that its tasks go on.
-    pub struct Held(pub lapwing::alert::Running);
+    _running: alert::Running,
 }
 
 impl Life {
@@ -209,7 +205,7 @@ impl Life {
         Life {
             handle: running.handle(),
             runtime: Some(runtime),
-            _running: alert_running::Held(running),
+            _running: running,
         }
     }
 

@@ -27,7 +27,6 @@ pub enum Answer {
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub at: Instant,
-    pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
@@ -116,7 +115,6 @@ fn serve(socket: TcpStream, seen: &Mutex<Vec<Seen>>, script: &Script) {
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
-    let path = line.split(' ').nth(1)?.to_owned();
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
@@ -131,7 +129,6 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     reader.read_exact(&mut body).ok()?;
     Some(Seen {
         at: Instant::now(),
-        path,
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     })

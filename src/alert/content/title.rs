@@ -104,6 +104,11 @@ fn what(incident: &Incident) -> String {
             "none for {window}, usually {}",
             quantity(observed.unit, observed.baseline)
         ),
+        Kind::LatencyShift if observed.unit == Unit::Seconds => format!(
+            "{} instead of {}",
+            value(),
+            quantity(observed.unit, observed.baseline)
+        ),
         Kind::QuotaLow => format!("{} left", value()),
         Kind::RetryStorm => match impact.amplification {
             Some(times) => format!("{times:.1} attempts for each call"),

@@ -44,10 +44,10 @@ fn body_with(told: &[Told<'_>], error_chars: usize) -> Value {
     };
     let mut blocks = vec![json!({
         "type": "header",
-        "text": {"type": "plain_text", "text": text::cut(&headline, HEADER_CHARS_MAX), "emoji": false},
+        "text": {"type": "plain_text", "text": text::cut(&unmarked(&headline), HEADER_CHARS_MAX), "emoji": false},
     })];
-    for (story, told) in stories.iter().zip(told).take(FULL_MAX) {
-        blocks.extend(full(story, told.event, error_chars));
+    for story in stories.iter().take(FULL_MAX) {
+        blocks.extend(full(story, error_chars));
     }
     let brief = stories.iter().skip(FULL_MAX).take(BRIEF_MAX);
     let lines: Vec<String> = brief
@@ -70,7 +70,7 @@ fn body_with(told: &[Told<'_>], error_chars: usize) -> Value {
     })
 }
 
-fn full(story: &Story, event: Event, error_chars: usize) -> Vec<Value> {
+fn full(story: &Story, error_chars: usize) -> Vec<Value> {
     let mut blocks = vec![section(&format!(
         "*{}* {}",
         mark(&story.verdict),
@@ -90,9 +90,6 @@ fn full(story: &Story, event: Event, error_chars: usize) -> Vec<Value> {
     fact("Codes", mark(&story.codes));
     if !facts.is_empty() {
         blocks.push(section(&text::cut(&facts.join("\n"), FACTS_CHARS_MAX)));
-    }
-    if event == Event::Resolved {
-        return with_links(blocks, story);
     }
     if !story.error.is_empty() && error_chars > 0 {
         blocks.push(section(&format!(
@@ -172,6 +169,11 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+/// A header knows no markup; angle brackets that nobody could mistake for it.
+fn unmarked(text: &str) -> String {
+    text.replace('<', "\u{2039}").replace('>', "\u{203a}")
 }
 
 fn colour(told: &[Told<'_>]) -> &'static str {
