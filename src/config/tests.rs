@@ -244,8 +244,8 @@ alerts:
     );
     let report = load(&text, &[]).unwrap_err().to_string();
     for want in [
-        "3:16: `alerts.receivers.two` is several receivers in one (slack, teams)",
-        "4:22: `alerts.receivers.bare.slack` needs `url`",
+        "3:24: `alerts.receivers.two` is several receivers in one (slack, teams)",
+        "4:29: `alerts.receivers.bare.slack` needs `url`",
         "`alerts.receivers.weak.webhook.secret_file` must hold whsec_",
         "`alerts.receivers.mail.email.server` must name host and port",
         "`alerts.receivers.form.json.template_file` names \"data.titel\"",

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use lapwing::{
     alert::{
         deliver::sign,
-        options::{Receiver, Via},
+        options::{Email, MailTls, Receiver, Via},
     },
     detect::{Kind, State},
 };
@@ -267,4 +267,111 @@ fn what_waits_while_the_receiver_is_down_survives_a_crash_and_keeps_its_order() 
         .map(|s| s.headers["webhook-id"].clone())
         .collect();
     assert_eq!(events, [FIRING, RESOLVED]);
+}
+
+#[test]
+fn a_key_is_sent_but_never_written_to_disk() {
+    let fake = FakeReceiver::start(|_| Answer::Status(202));
+    let dir = tempfile::tempdir().unwrap();
+    let via = Via::PagerDuty {
+        url: fake.url(),
+        routing_key: "R0UTINGKEY".into(),
+    };
+    let life = Life::begin(options(vec![receiver_by("hook", via)]), dir.path());
+    life.tell(State::Opened, &now(Kind::QuotaExhausted));
+    life.fate("hook", FIRING);
+    let body: serde_json::Value = serde_json::from_str(&fake.seen()[0].body).unwrap();
+    assert_eq!(body["routing_key"], "R0UTINGKEY");
+    assert_eq!(body["event_action"], "trigger");
+    let log = std::fs::read_to_string(dir.path().join("alerts/state.log")).unwrap();
+    assert!(log.contains("trigger") && !log.contains("R0UTINGKEY"));
+}
+
+#[test]
+fn a_mail_server_that_is_busy_at_first_gets_the_mail_once() {
+    let (address, talk) = mail_server();
+    let dir = tempfile::tempdir().unwrap();
+    let mail = Email {
+        host: "127.0.0.1".into(),
+        port: address.port(),
+        tls: MailTls::None,
+        user: "lapwing".into(),
+        password: "hunter2".into(),
+        from: "lapwing@example.com".into(),
+        to: vec!["a@example.com".into(), "b@example.com".into()],
+    };
+    let mut receiver = receiver_by("hook", Via::Email(mail));
+    receiver.timeout = Duration::from_secs(10);
+    let life = Life::begin(options(vec![receiver]), dir.path());
+    life.tell(State::Opened, &now(Kind::QuotaExhausted));
+    assert_eq!(life.fate("hook", FIRING).0, "delivered");
+    let talk = talk.lock().unwrap().clone();
+    let said: Vec<&str> = talk
+        .iter()
+        .map(|line| line.split(['\r', ':']).next().unwrap_or_default())
+        .collect();
+    let second = said
+        .iter()
+        .skip(1)
+        .position(|l| l.starts_with("EHLO"))
+        .unwrap()
+        + 1;
+    assert_eq!(
+        said[second..second + 5],
+        [
+            "EHLO lapwing.localdomain",
+            "AUTH PLAIN AGxhcHdpbmcAaHVudGVyMg==",
+            "MAIL FROM",
+            "RCPT TO",
+            "RCPT TO"
+        ]
+    );
+    let mail = &talk[second + 6];
+    assert!(
+        mail.contains("Subject: ")
+            && mail.contains("Message-ID: <lw_1a70000000000002_firing@example.com>"),
+        "{mail}"
+    );
+}
+
+type Talk = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
+
+/// A mail server that refuses the first sender for now; gives what it was told.
+fn mail_server() -> (std::net::SocketAddr, Talk) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let talk = Talk::default();
+    let heard = std::sync::Arc::clone(&talk);
+    std::thread::spawn(move || {
+        for (n, socket) in listener.incoming().flatten().enumerate() {
+            let mut reader = BufReader::new(socket.try_clone().unwrap());
+            let mut say = |line: &str| (&socket).write_all(format!("{line}\r\n").as_bytes());
+            let _ = say("220 mail.example");
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    break;
+                }
+                heard.lock().unwrap().push(line.clone());
+                let _ = match line.split([' ', '\r']).next().unwrap_or_default() {
+                    "EHLO" => say("250-mail.example\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 1000000"),
+                    "AUTH" => say("235 welcome"),
+                    "MAIL" if n == 0 => say("451 try again later"),
+                    "DATA" => {
+                        let _ = say("354 go on");
+                        let mut mail = String::new();
+                        while !mail.ends_with("\r\n.\r\n")
+                            && reader.read_line(&mut mail).unwrap_or(0) > 0
+                        {
+                        }
+                        heard.lock().unwrap().push(mail);
+                        say("250 queued")
+                    }
+                    _ => say("250 ok"),
+                };
+            }
+        }
+    });
+    (address, talk)
 }
