@@ -51,7 +51,7 @@ fn the_reference_and_the_sample_say_what_the_program_does() {
 
 #[test]
 fn every_default_is_valid() {
-    for key in keys::KEYS {
+    for key in keys::KEYS.iter() {
         if let Some(default) = key.default.filter(|d| !d.is_empty()) {
             assert_eq!(key.kind.check(default), Ok(()), "{}", key.path);
         }

@@ -346,7 +346,7 @@ fn mail_server() -> (std::net::SocketAddr, Talk) {
     std::thread::spawn(move || {
         for (n, socket) in listener.incoming().flatten().enumerate() {
             let mut reader = BufReader::new(socket.try_clone().unwrap());
-            let mut say = |line: &str| (&socket).write_all(format!("{line}\r\n").as_bytes());
+            let say = |line: &str| (&socket).write_all(format!("{line}\r\n").as_bytes());
             let _ = say("220 mail.example");
             loop {
                 let mut line = String::new();

@@ -15,16 +15,18 @@ const HOSTILE: &str = "<!channel> <script>alert(1)</script> [x](https://evil.exa
 fn hostile(kind: Kind) -> Incident {
     let long = HOSTILE.repeat(8_000);
     assert!(long.len() > 1 << 20);
+    // The first of each list is a megabyte, the others are only hostile.
+    let text = |n: usize| format!("{n}{}", if n == 0 { &long } else { HOSTILE });
     let mut incident = sample::incident(kind);
     for dimension in Dimension::ALL {
-        let values = (0..50).map(|n| format!("{n}{long}")).collect();
+        let values = (0..50).map(text).collect();
         incident.scope.insert(dimension, values);
     }
     incident.error = long.clone();
     incident.rule = long.clone();
-    incident.codes = (0..100).map(|n| (format!("{n}{long}"), n)).collect();
+    incident.codes = (0..100).map(|n| (text(n), n as u64)).collect();
     let share = |n: usize| Share {
-        value: format!("{n}{long}"),
+        value: text(n),
         share_inside: 0.9,
         share_outside: 0.0,
         lift: f64::INFINITY,

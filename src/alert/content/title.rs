@@ -50,7 +50,7 @@ fn who(incident: &Incident) -> String {
     who + &environment.unwrap_or_default()
 }
 
-fn names(values: &Vec<String>) -> String {
+fn names(values: &[String]) -> String {
     let shown: Vec<String> = values
         .iter()
         .take(NAMES_MAX)
