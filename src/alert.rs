@@ -217,6 +217,11 @@ impl AlertHandle {
 }
 
 impl AlertHandle {
+    /// How a message fares; `None` for one that is not known or long delivered.
+    pub fn delivery(&self, receiver: &str, id: &str) -> Option<TestReport> {
+        self.desk().report(receiver, id)
+    }
+
     /// Numbers for `/metrics`.
     pub fn metrics(&self) -> String {
         let desk = self.desk();

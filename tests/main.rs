@@ -9,6 +9,8 @@ mod rows;
 /// The collector as a process, and the programs that send to it.
 mod support;
 
+/// Alerts: content, delivery, faults, and a real Alertmanager.
+mod alerts;
 /// Conventions as their documents and sources describe them.
 mod conventions;
 /// The shipped dashboards, each query on a real store.

@@ -144,7 +144,7 @@ pub fn payload(
 ) -> Payload {
     let incident = &alert.incident;
     let verdict = books.verdict(incident);
-    Payload {
+    let payload = Payload {
         event: format!("alert.{}", event.as_str()),
         timestamp: text::time(now_ns),
         data: Data {
@@ -196,12 +196,32 @@ pub fn payload(
             impact: impact(incident),
             links: links::links(books, bases, alert, &verdict),
         },
-    }
+    };
+    fitted(payload)
 }
 
-/// The kind in words: `quota exhausted`.
-pub fn kind_words(books: &Runbooks, incident: &Incident) -> String {
-    books.says(incident.kind).to_owned()
+/// Leaves out the least telling parts until it is small enough.
+fn fitted(mut payload: Payload) -> Payload {
+    const STEPS: [fn(&mut Data); 6] = [
+        |data| data.evidence.error = text::line(&data.evidence.error, 300),
+        |data| {
+            data.blast_radius
+                .iter_mut()
+                .for_each(|row| row.values.truncate(2))
+        },
+        |data| data.not_affected.truncate(2),
+        |data| data.changes.truncate(2),
+        |data| data.links.sql.clear(),
+        |data| (data.blast_radius, data.not_affected) = (Vec::new(), Vec::new()),
+    ];
+    for step in STEPS {
+        let bytes = serde_json::to_string(&payload).map_or(0, |json| json.len());
+        if bytes <= PAYLOAD_BYTES_MAX {
+            break;
+        }
+        step(&mut payload.data);
+    }
+    payload
 }
 
 /// The value with its unit, in words: `96 % of calls`.

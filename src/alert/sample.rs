@@ -76,7 +76,7 @@ pub fn incident(kind: Kind) -> Incident {
             threshold,
             unit,
             sample: calls,
-            window_s: 120.0,
+            window_s: window_s(kind),
         },
         exemplars: if has_calls {
             (1..=3).map(exemplar).collect()
@@ -109,6 +109,16 @@ pub fn incident(kind: Kind) -> Incident {
             cost_usd,
             amplification,
         },
+    }
+}
+
+/// The window that a rule of this kind looks at, in seconds.
+fn window_s(kind: Kind) -> f64 {
+    match kind {
+        Kind::BudgetExceeded => 30.0 * 86_400.0,
+        Kind::CostBurn | Kind::RunawayTenant | Kind::EvalDrop => 3_600.0,
+        Kind::TelemetryGap => 360.0,
+        _ => 120.0,
     }
 }
 
@@ -154,6 +164,11 @@ fn scope(kind: Kind) -> Scope {
             (Environment, "prod"),
         ]),
         Kind::BudgetExceeded => of(&[(Feature, "search-answers"), (Environment, "prod")]),
+        Kind::UnapprovedModel => of(&[
+            (Provider, "openai"),
+            (RequestModel, "gpt-4.5-preview"),
+            (Environment, "prod"),
+        ]),
         Kind::TelemetryGap => of(&[(Service, "checkout-assistant"), (Environment, "prod")]),
         Kind::EvalDrop => of(&[
             (Service, "assistant"),

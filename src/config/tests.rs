@@ -51,7 +51,7 @@ fn the_reference_and_the_sample_say_what_the_program_does() {
 
 #[test]
 fn every_default_is_valid() {
-    for key in keys::KEYS {
+    for key in keys::KEYS.iter() {
         if let Some(default) = key.default.filter(|d| !d.is_empty()) {
             assert_eq!(key.kind.check(default), Ok(()), "{}", key.path);
         }
@@ -213,6 +213,105 @@ alerts:
     let (again, _) = load(&printed, &[]).unwrap_or_else(|report| panic!("{report}\n{printed}"));
     assert_eq!(again.admin_listen, config.admin_listen);
     assert_eq!(again.settings.len(), config.settings.len(), "{printed}");
+}
+
+#[test]
+fn what_is_wrong_with_alerts_is_told_before_the_night() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "hunter2\n").unwrap();
+    let template = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(template.path(), r#"{"a": "{{ data.titel }}"}"#).unwrap();
+    let text = format!(
+        "\
+alerts:
+  receivers:
+    two: {{slack: {{url: 'https://a.example'}}, teams: {{url: 'https://b.example'}}}}
+    bare: {{slack: {{timeout: 5s}}}}
+    weak: {{webhook: {{url: 'https://c.example', secret_file: '{secret}'}}}}
+    mail: {{email: {{server: 'mail', from: 'a@b', to: [c@d]}}}}
+    form: {{json: {{url: 'https://d.example', template_file: '{template}'}}}}
+    pager: {{pagerduty: {{timeout: 5s}}}}
+  routes:
+    - {{match: {{severity: pager}}, receiver: two}}
+    - {{match: {{colour: red}}, receiver: two}}
+    - {{match: {{kind: quota_exhausted}}}}
+  group_by: [provdier]
+  maintenance: [{{name: n, days: [monday], from: '1:00', to: '2:00'}}, {{matchers: ['x'], from: '1:00', to: '2:00'}}]
+  links: {{trace: 'https://t.example/'}}
+",
+        secret = secret.path().display(),
+        template = template.path().display()
+    );
+    let report = load(&text, &[]).unwrap_err().to_string();
+    for want in [
+        "3:24: `alerts.receivers.two` is several receivers in one (slack, teams)",
+        "4:29: `alerts.receivers.bare.slack` needs `url`",
+        "`alerts.receivers.weak.webhook.secret_file` must hold whsec_",
+        "`alerts.receivers.mail.email.server` must name host and port",
+        "`alerts.receivers.form.json.template_file` names \"data.titel\"",
+        "`alerts.receivers.pager.pagerduty` needs `routing_key_file`",
+        "`alerts.routes.0.match.severity` is \"pager\": must be one of page, ticket, info",
+        "`alerts.routes.1.match` asks for \"colour\"",
+        "`alerts.routes.2` needs `receiver`",
+        "`alerts.group_by` asks for \"provdier\"",
+        "`alerts.maintenance.0.days` must be days as mon",
+        "`alerts.maintenance.1.matchers` matcher \"x\"",
+        "`alerts.links.trace` must have {trace_id}",
+    ] {
+        assert!(report.contains(want), "{want}\n{report}");
+    }
+    assert!(!report.contains("hunter2"), "{report}");
+}
+
+#[test]
+fn alerts_of_every_kind_are_read_with_their_secrets() {
+    let file = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    };
+    let secret = file("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    let url = file("https://hooks.slack.example/T0/hunter2\n");
+    let key = file("hunter3\n");
+    let text = format!(
+        "\
+alerts:
+  receivers:
+    a: {{webhook: {{url: 'https://a.example', secret_file: '{secret}', timeout: 3s}}}}
+    b: {{slack: {{url_file: '{url}'}}}}
+    c: {{pagerduty: {{routing_key_file: '{key}'}}}}
+    d: {{alertmanager: {{url: 'http://am:9093', allow_private_addresses: true}}}}
+    e: {{email: {{server: 'mail.example:25', tls: none, from: a@example.com, to: [b@example.com]}}}}
+  routes: [{{match: {{severity: page, provider: openai}}, receiver: c}}, {{match: {{}}, receiver: a}}]
+",
+        secret = secret.path().display(),
+        url = url.path().display(),
+        key = key.path().display()
+    );
+    let (config, warnings) = load(&text, &[]).unwrap_or_else(|report| panic!("{report}"));
+    let alerts = &config.alerts;
+    let by: Vec<&str> = alerts.receivers.iter().map(|r| r.via.word()).collect();
+    assert_eq!(
+        by,
+        ["webhook", "slack", "pagerduty", "alertmanager", "email"]
+    );
+    assert_eq!(alerts.receivers[0].timeout, Duration::from_secs(3));
+    assert!(
+        alerts.receivers[3].allow_private_addresses && !alerts.receivers[0].allow_private_addresses
+    );
+    assert_eq!(alerts.routes.len(), 2);
+    assert_eq!(alerts.bases.runbook, "http://127.0.0.1:4319/runbook");
+    assert!(
+        warnings
+            .iter()
+            .any(|w| w.contains("`alerts.receivers.b` gets nothing")),
+        "{warnings:?}"
+    );
+    let said = format!("{alerts:?}{}", print::effective(&config));
+    assert!(
+        !said.contains("hunter") && !said.contains("whsec"),
+        "{said}"
+    );
 }
 
 proptest::proptest! {

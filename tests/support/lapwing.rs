@@ -174,6 +174,11 @@ impl Lapwing {
         Ok(text.trim().to_owned())
     }
 
+    /// Starts it again on the same data and waits for nothing.
+    pub fn launch_again(&mut self) {
+        self.process = Self::serve(&self.dir);
+    }
+
     /// Starts it again on the same data after it has ended.
     pub fn start_again(&mut self) {
         self.launch_again();

@@ -9,6 +9,7 @@ use axum::{
 use super::{html, request};
 use crate::alert::{
     AlertHandle, content,
+    matcher::Matcher,
     model::{Alert, Event, Mute, Status},
     now_ns, text,
 };
@@ -92,10 +93,19 @@ fn local(url: &str) -> String {
 
 /// A form with the matchers of the link filled in.
 pub(super) async fn silence(
-    State(_): State<AlertHandle>,
+    State(handle): State<AlertHandle>,
     RawQuery(query): RawQuery,
 ) -> Html<String> {
-    let matchers = request::parameters(query.as_deref(), "matcher");
+    let mut matchers = request::parameters(query.as_deref(), "matcher");
+    let alert = request::parameter(query.as_deref(), "alert").unwrap_or_default();
+    if matchers.is_empty()
+        && let Some(alert) = handle.desk().manager.state().alerts.get(&alert)
+    {
+        let matcher = |(name, values): (&String, &Vec<String>)| {
+            Matcher::equal(name, &values.join(",")).to_string()
+        };
+        matchers = alert.identity.iter().map(matcher).collect();
+    }
     let input =
         |matcher: &String| format!("<p><input name=matcher value=\"{}\"></p>", escaped(matcher));
     let inputs: String = matchers

@@ -43,6 +43,8 @@ const TRACES_MAX: usize = 5;
 /// Values of one dimension that a link or query names.
 const VALUES_MAX: usize = 5;
 const VALUE_CHARS_MAX: usize = 120;
+/// Longer links are cut off by whoever shows them; then the parameters are left out.
+const URL_BYTES_MAX: usize = 1_800;
 /// Variables of the shipped dashboards and the dimensions that fill them.
 const VARIABLES: [(&str, Dimension); 3] = [
     ("service", Dimension::Service),
@@ -97,26 +99,37 @@ fn dashboard(bases: &Bases, incident: &Incident) -> String {
     } else {
         '?'
     };
-    let mut url = format!("{}{glue}from={from}&to={to}", bases.dashboard);
+    let plain = format!("{}{glue}from={from}&to={to}", bases.dashboard);
+    let mut url = plain.clone();
     for (variable, dimension) in VARIABLES {
         for value in values(incident, dimension) {
             url += &format!("&var-{variable}={}", encoded(&value));
         }
     }
-    url
+    if url.len() <= URL_BYTES_MAX {
+        url
+    } else {
+        plain
+    }
 }
 
 fn silence(bases: &Bases, alert: &Alert) -> String {
     if bases.admin.is_empty() {
         return String::new();
     }
-    let mut url = format!("{}/silence?alert={}", bases.admin, alert.id);
+    let plain = format!("{}/silence?alert={}", bases.admin, alert.id);
+    let mut url = plain.clone();
     for (name, values) in &alert.identity {
         let value = text::cut(&values.join(","), VALUE_CHARS_MAX * VALUES_MAX);
         let matcher = crate::alert::matcher::Matcher::equal(name, &value);
         url += &format!("&matcher={}", encoded(&matcher.to_string()));
     }
-    url
+    // The form finds the labels of the alert by its id.
+    if url.len() <= URL_BYTES_MAX {
+        url
+    } else {
+        plain
+    }
 }
 
 fn values(incident: &Incident, dimension: Dimension) -> Vec<String> {

@@ -50,7 +50,7 @@ fn who(incident: &Incident) -> String {
     who + &environment.unwrap_or_default()
 }
 
-fn names(values: &Vec<String>) -> String {
+fn names(values: &[String]) -> String {
     let shown: Vec<String> = values
         .iter()
         .take(NAMES_MAX)
@@ -102,6 +102,11 @@ fn what(incident: &Incident) -> String {
         }
         Kind::TelemetryGap => format!(
             "none for {window}, usually {}",
+            quantity(observed.unit, observed.baseline)
+        ),
+        Kind::LatencyShift if observed.unit == Unit::Seconds => format!(
+            "{} instead of {}",
+            value(),
             quantity(observed.unit, observed.baseline)
         ),
         Kind::QuotaLow => format!("{} left", value()),

@@ -83,14 +83,16 @@ impl Manager {
         for receiver in self.policy.routes.all() {
             let mut groups: BTreeMap<Labels, Vec<(Due, &Alert)>> = BTreeMap::new();
             for alert in self.state.alerts.values() {
-                let labels = self.labels(&alert.incident);
-                // Whoever was told of it hears the end, whatever the routes say by now.
-                let routed = self.policy.routes.leads_to(&labels, &receiver.name);
-                let wanted =
-                    routed || (alert.told.contains_key(&receiver.name) && !alert.is_open());
-                let Some(due) = self.policy.due(alert, &receiver.name).filter(|_| wanted) else {
+                // Cheap first: most of what is remembered is over and told.
+                let Some(due) = self.policy.due(alert, &receiver.name) else {
                     continue;
                 };
+                let labels = self.labels(&alert.incident);
+                let routed = self.policy.routes.leads_to(&labels, &receiver.name);
+                // Whoever was told of it hears the end, whatever the routes say by now.
+                if !routed && alert.is_open() {
+                    continue;
+                }
                 let group = match receiver.groups {
                     true => grouped(&labels, &self.policy.group_by),
                     false => alert.identity.clone(),

@@ -147,9 +147,13 @@ pub fn refresh(context: &Context<'_>, alerts: &[&Alert]) -> String {
 fn sets(context: &Context<'_>, told: &Told<'_>) -> Vec<Value> {
     let data = &told.payload.data;
     let now = told.alert.incident.severity;
-    let end = match &data.ends_at {
-        Some(end) => end.clone(),
-        None => text::time(context.now_ns.saturating_add(RESOLVE_AFTER_NS)),
+    // In event time an end may lie before us or ahead; Alertmanager wants one that is past and not
+    // before the begin.
+    let start_ns = told.alert.incident.onset_ns;
+    let past = |at: u64| text::time(at.min(context.now_ns).max(start_ns));
+    let end = match told.event {
+        Event::Resolved => past(told.alert.incident.ended_ns.unwrap_or(context.now_ns)),
+        _ => text::time(context.now_ns.saturating_add(RESOLVE_AFTER_NS)),
     };
     let set = |severity: Severity, end: String| {
         json!({
@@ -166,7 +170,7 @@ fn sets(context: &Context<'_>, told: &Told<'_>) -> Vec<Value> {
         .iter()
         .filter(|(severity, _)| *severity != now);
     let mut sets: Vec<Value> = before
-        .map(|(severity, at)| set(*severity, text::time(*at)))
+        .map(|(severity, at)| set(*severity, past(*at)))
         .collect();
     sets.push(set(now, end));
     sets

@@ -14,13 +14,26 @@ use crate::alert::{model::Event, text};
 
 const HEADER_CHARS_MAX: usize = 145;
 const SECTION_CHARS_MAX: usize = 2_900;
-const ERROR_CHARS_MAX: usize = 600;
+const FACTS_CHARS_MAX: usize = 2_400;
 /// Alerts that are told in full, and those that are told at all.
 const FULL_MAX: usize = 1;
 const BRIEF_MAX: usize = 10;
-const URL_CHARS_MAX: usize = 2_900;
+const URL_CHARS_MAX: usize = 1_000;
+
+/// Letters of the error that are tried, until the whole fits.
+const ERRORS_CHARS: [usize; 3] = [600, 150, 0];
+const BODY_CHARS_MAX: usize = 12_000;
 
 pub(super) fn body(told: &[Told<'_>]) -> Value {
+    let fits = |body: &Value| body.to_string().chars().count() <= BODY_CHARS_MAX;
+    let mut bodies = ERRORS_CHARS
+        .into_iter()
+        .map(|error_chars| body_with(told, error_chars));
+    let smallest = || body_with(told, 0);
+    bodies.find(fits).unwrap_or_else(smallest)
+}
+
+fn body_with(told: &[Told<'_>], error_chars: usize) -> Value {
     let stories: Vec<Story> = told.iter().map(story).collect();
     let Some(first) = stories.first() else {
         return json!({});
@@ -31,10 +44,10 @@ pub(super) fn body(told: &[Told<'_>]) -> Value {
     };
     let mut blocks = vec![json!({
         "type": "header",
-        "text": {"type": "plain_text", "text": text::cut(&headline, HEADER_CHARS_MAX), "emoji": false},
+        "text": {"type": "plain_text", "text": text::cut(&unmarked(&headline), HEADER_CHARS_MAX), "emoji": false},
     })];
-    for (story, told) in stories.iter().zip(told).take(FULL_MAX) {
-        blocks.extend(full(story, told.event));
+    for story in stories.iter().take(FULL_MAX) {
+        blocks.extend(full(story, error_chars));
     }
     let brief = stories.iter().skip(FULL_MAX).take(BRIEF_MAX);
     let lines: Vec<String> = brief
@@ -57,7 +70,7 @@ pub(super) fn body(told: &[Told<'_>]) -> Value {
     })
 }
 
-fn full(story: &Story, event: Event) -> Vec<Value> {
+fn full(story: &Story, error_chars: usize) -> Vec<Value> {
     let mut blocks = vec![section(&format!(
         "*{}* {}",
         mark(&story.verdict),
@@ -76,15 +89,12 @@ fn full(story: &Story, event: Event) -> Vec<Value> {
     fact("Changed before", list(&story.changes));
     fact("Codes", mark(&story.codes));
     if !facts.is_empty() {
-        blocks.push(section(&facts.join("\n")));
+        blocks.push(section(&text::cut(&facts.join("\n"), FACTS_CHARS_MAX)));
     }
-    if event == Event::Resolved {
-        return with_links(blocks, story);
-    }
-    if !story.error.is_empty() {
+    if !story.error.is_empty() && error_chars > 0 {
         blocks.push(section(&format!(
             "```{}```",
-            code(&text::cut(&story.error, ERROR_CHARS_MAX))
+            code(&text::cut(&story.error, error_chars))
         )));
     }
     if !story.calls.is_empty() {
@@ -159,6 +169,11 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+/// A header knows no markup; angle brackets that nobody could mistake for it.
+fn unmarked(text: &str) -> String {
+    text.replace('<', "\u{2039}").replace('>', "\u{203a}")
 }
 
 fn colour(told: &[Told<'_>]) -> &'static str {

@@ -5,7 +5,7 @@
 
 use super::Told;
 use crate::alert::{content, model::Event, text};
-use crate::detect::Unit;
+use crate::detect::{Kind, Unit};
 
 /// Texts without markup; those from outside are bounded, but not escaped.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -40,7 +40,7 @@ const LIFT_MIN: f64 = 1.5;
 pub(in crate::alert) fn story(told: &Told<'_>) -> Story {
     let data = &told.payload.data;
     let incident = &told.alert.incident;
-    Story {
+    let story = Story {
         status: status(told),
         title: data.title.clone(),
         verdict: verdict(told),
@@ -92,6 +92,17 @@ pub(in crate::alert) fn story(told: &Told<'_>) -> Story {
             data.id
         ),
         links: links(told),
+    };
+    match told.event {
+        // Nothing is left to be done.
+        Event::Resolved => Story {
+            clears: String::new(),
+            error: String::new(),
+            calls: Vec::new(),
+            steps: Vec::new(),
+            ..story
+        },
+        _ => story,
     }
 }
 
@@ -126,50 +137,119 @@ fn status(told: &Told<'_>) -> String {
 
 fn verdict(told: &Told<'_>) -> String {
     let data = &told.payload.data;
-    let whose = match data.verdict.fault_domain.as_str() {
-        "ours" => "Ours",
-        "provider" => "Theirs (the provider)",
-        _ => "Not known whose",
-    };
-    let failing = !data.verdict.failure_class.is_empty() || data.impact.failed > 0;
-    let retry = match data.verdict.retry.as_str() {
-        _ if !failing => "nothing to retry: calls succeed",
-        "after_delay" => "a retry helps after a pause",
-        "immediately" => "one retry at once may help",
-        "after_fix" => "do not retry, it fails again until this is fixed",
-        _ => "do not retry",
-    };
     let class = match data.verdict.failure_class.as_str() {
         "" => String::new(),
         class => format!(" ({class})"),
     };
-    format!("{whose}; {retry}{class}.")
+    if told.event == Event::Resolved {
+        return match data.verdict.fault_domain.as_str() {
+            "ours" => format!("It was ours{class}."),
+            "provider" => format!("It was theirs, the provider's{class}."),
+            _ => format!("Whose it was is not known{class}."),
+        };
+    }
+    let retry = match (
+        data.verdict.retry.as_str(),
+        data.impact.calls,
+        data.impact.failed,
+    ) {
+        (_, 0, 0) => "",
+        (_, _, 0) => "; nothing to retry: the calls succeed",
+        ("after_delay", ..) => "; a retry helps after a pause",
+        ("immediately", ..) => "; one retry at once may help",
+        ("after_fix", ..) => "; do not retry, it fails again until this is fixed",
+        _ => "; do not retry",
+    };
+    format!(
+        "{}{retry}{class}.{}",
+        whose(&data.verdict.fault_domain),
+        doubt(told)
+    )
+}
+
+fn whose(fault_domain: &str) -> &'static str {
+    match fault_domain {
+        "ours" => "Ours",
+        "provider" => "Theirs (the provider)",
+        _ => "Not known whose",
+    }
+}
+
+/// What changed just before may tell another story than the class.
+fn doubt(told: &Told<'_>) -> String {
+    const OF_OURS: [&str; 5] = [
+        "service_version",
+        "system_prompt_hash",
+        "prompt",
+        "request_model",
+        "config",
+    ];
+    const OF_THEIRS: [&str; 3] = ["response_model", "system_fingerprint", "price"];
+    let data = &told.payload.data;
+    let changed = |names: &[&str]| {
+        let changed = data
+            .changes
+            .iter()
+            .find(|c| names.iter().any(|name| c.what.starts_with(name)));
+        changed.map(|c| words(&c.what))
+    };
+    let text = match data.verdict.fault_domain.as_str() {
+        "ours" => changed(&OF_THEIRS)
+            .filter(|_| changed(&OF_OURS).is_none())
+            .map(|what| ("theirs", what)),
+        _ => changed(&OF_OURS).map(|what| ("ours", what)),
+    };
+    text.map_or_else(String::new, |(whose, what)| {
+        format!(" But something of {whose} changed just before: {what}. Check that first.")
+    })
 }
 
 fn observed(told: &Told<'_>) -> String {
-    let observed = &told.alert.incident.observed;
-    if observed.unit == Unit::None {
-        return String::new();
-    }
+    let incident = &told.alert.incident;
+    let observed = &incident.observed;
     let say = |value: f64| content::quantity(observed.unit, value);
+    let short = |value: f64| match observed.unit {
+        Unit::Ratio | Unit::PassRate => text::percent(value),
+        _ => say(value),
+    };
+    let (value, usually, threshold) = match (observed.unit, incident.kind) {
+        (Unit::None, _) => return String::new(),
+        (_, Kind::RetryStorm) => (
+            format!("{:.1} attempts for each call", observed.value),
+            format!("{:.1}", observed.baseline),
+            format!("{:.1}", observed.threshold),
+        ),
+        _ => (
+            say(observed.value),
+            short(observed.baseline),
+            short(observed.threshold),
+        ),
+    };
     format!(
-        "{}, usually {}, alerts at {} ({} calls in {})",
-        say(observed.value),
-        say(observed.baseline),
-        say(observed.threshold),
+        "{value}, usually {usually}, alerts at {threshold} ({} {} in {})",
         text::count(observed.sample),
+        cases(told),
         text::duration(observed.window_s)
     )
 }
 
+/// What the numbers count.
+fn cases(told: &Told<'_>) -> &'static str {
+    match told.alert.incident.kind {
+        Kind::EvalDrop => "cases",
+        _ => "calls",
+    }
+}
+
 fn impact(told: &Told<'_>) -> String {
     let impact = &told.payload.data.impact;
+    let cases = cases(told);
     let mut parts = Vec::new();
     if impact.calls > 0 {
         parts.push(match impact.failed {
-            0 => format!("{} calls", text::count(impact.calls)),
+            0 => format!("{} {cases}", text::count(impact.calls)),
             failed => format!(
-                "{} of {} calls failed",
+                "{} of {} {cases} failed",
                 text::count(failed),
                 text::count(impact.calls)
             ),

@@ -13,11 +13,21 @@ use crate::alert::{model::Event, text};
 
 /// Alerts beside the first that are named.
 const BRIEF_MAX: usize = 8;
-const TEXT_CHARS_MAX: usize = 1_200;
-const URL_CHARS_MAX: usize = 1_500;
+/// Letters of one text that are tried, until the whole fits.
+const TEXTS_CHARS: [usize; 3] = [1_200, 400, 150];
+const BODY_BYTES_MAX: usize = 20_000;
+const URL_CHARS_MAX: usize = 1_000;
 const ERROR_CHARS_MAX: usize = 500;
 
 pub(super) fn body(told: &[Told<'_>]) -> Value {
+    let fits = |body: &Value| body.to_string().len() <= BODY_BYTES_MAX;
+    let mut bodies = TEXTS_CHARS.into_iter().map(|chars| body_with(told, chars));
+    let smallest = || body_with(told, 60);
+    bodies.find(fits).unwrap_or_else(smallest)
+}
+
+fn body_with(told: &[Told<'_>], chars_max: usize) -> Value {
+    let block = |text: &str, more: Value| block(text, more, chars_max);
     let stories: Vec<Story> = told.iter().map(story).collect();
     let Some((first, event)) = stories.first().zip(told.first().map(|t| t.event)) else {
         return json!({});
@@ -33,7 +43,7 @@ pub(super) fn body(told: &[Told<'_>]) -> Value {
     let mut facts = Vec::new();
     let mut fact = |name: &str, value: &str| {
         if !value.is_empty() {
-            facts.push(json!({"title": name, "value": escaped(&text::cut(value, TEXT_CHARS_MAX))}));
+            facts.push(json!({"title": name, "value": escaped(&text::cut(value, chars_max))}));
         }
     };
     fact("Observed", &first.observed);
@@ -93,8 +103,9 @@ pub(super) fn body(told: &[Told<'_>]) -> Value {
     })
 }
 
-fn block(text: &str, more: Value) -> Value {
-    let mut block = json!({"type": "TextBlock", "wrap": true, "text": escaped(&text::cut(text, TEXT_CHARS_MAX))});
+fn block(text: &str, more: Value, chars_max: usize) -> Value {
+    let mut block =
+        json!({"type": "TextBlock", "wrap": true, "text": escaped(&text::cut(text, chars_max))});
     if let (Some(block), Value::Object(more)) = (block.as_object_mut(), more) {
         block.extend(more);
     }
