@@ -9,6 +9,7 @@
 
 mod lines;
 mod meaning;
+mod memo;
 mod redact;
 mod signature;
 mod text;
@@ -65,7 +66,13 @@ pub struct Candidate {
 ///
 /// A finish reason alone counts only when a signature knows it.
 pub fn classify(rules: &Rules, evidence: &Evidence<'_>) -> Option<Failure> {
-    judge(rules, evidence, None)
+    let told = evidence.is_error || evidence.tells_error();
+    if !told && is_plain_finish(evidence.finish) {
+        return None;
+    }
+    memo::remembered(rules.signatures.identity, evidence, || {
+        judge(rules, evidence, None)
+    })
 }
 
 /// The same with its reasons: all rules that hold, the one that decided first.

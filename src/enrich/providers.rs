@@ -5,8 +5,8 @@
 //! behind it. Not here: what a span calls its provider (that is `normalise`).
 
 use super::rules::RulesError;
+use hashbrown::HashMap;
 use serde::Deserialize;
-use std::collections::HashMap;
 
 /// A set of providers is a `u64`.
 pub const PROVIDERS_MAX: usize = 64;

@@ -25,6 +25,8 @@ const NO_STATUS: u16 = 0;
 /// The compiled table.
 #[derive(Debug)]
 pub struct Signatures {
+    /// Tells these from signatures that were loaded later.
+    pub(super) identity: u64,
     pub(super) rows: Vec<Signature>,
     pub(super) automaton: AhoCorasick,
     pub(super) literals: Vec<Literal>,

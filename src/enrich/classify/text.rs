@@ -364,14 +364,14 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
         }
         let head = line.get(..line.floor_char_boundary(400)).unwrap_or("");
         for (at, word) in head.split([' ', '(', '[', ']', ')']).enumerate() {
-            let name = word
-                .trim_end_matches([':', ','])
-                .rsplit('.')
-                .next()
-                .unwrap_or("");
+            let trimmed = word.trim_end_matches([':', ',']);
+            let class = trimmed.ends_with("exception") || trimmed.ends_with("error");
+            if !class && !word.ends_with(':') {
+                continue;
+            }
+            let name = trimmed.rsplit('.').next().unwrap_or("");
             // `too many requests: ...` is prose: a code inside a line has the form of one.
-            let class = name.ends_with("exception") || name.ends_with("error");
-            let told = class || word.ends_with(':') && (at == 0 || name.contains('_'));
+            let told = class || at == 0 || name.contains('_');
             let plain = name.len() > 3
                 && name
                     .bytes()

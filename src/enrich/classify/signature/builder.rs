@@ -9,7 +9,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use hashbrown::HashMap;
 use regex::Regex;
 use serde::Deserialize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use toml::Spanned;
+
+/// Tables made so far; 0 is none.
+static TABLES: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,6 +202,7 @@ impl Builder {
             .build(self.literals.iter().map(|l| &l.text))
             .map_err(|e| whole(e.to_string()))?;
         let mut table = Signatures {
+            identity: TABLES.fetch_add(1, Ordering::Relaxed),
             by_literal: vec![Vec::new(); self.literals.len()],
             by_code: HashMap::new(),
             by_finish: HashMap::new(),
