@@ -21,6 +21,8 @@ mod failures;
 mod front;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
+/// What is told of inputs and outputs, on labelled texts.
+mod profile;
 /// The receivers, spoken to on the wire: request bytes to status, headers and body.
 mod receive;
 /// What must not slip in the sources.
