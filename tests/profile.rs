@@ -100,3 +100,45 @@ fn flags_are_right_on_labelled_texts() {
     }
     assert!(bad.is_empty(), "{bad:?}");
 }
+
+#[derive(serde::Deserialize)]
+struct Languages {
+    languages: BTreeMap<String, Vec<String>>,
+    unsure: Unsure,
+}
+
+#[derive(serde::Deserialize)]
+struct Unsure {
+    texts: Vec<String>,
+}
+
+#[test]
+fn languages_are_told_or_left_open() {
+    let labelled: Languages =
+        toml::from_str(include_str!("fixtures/languages.toml")).expect("fixtures");
+    let (mut told, mut right, mut all) = (0.0, 0.0, 0.0);
+    for (language, texts) in &labelled.languages {
+        for text in texts {
+            let said = profile(text, "ok").language;
+            all += 1.0;
+            told += f64::from(u8::from(!said.is_empty()));
+            right += f64::from(u8::from(said == language));
+            if said != language {
+                println!("    {language} taken for {said:?}: {text}");
+            }
+        }
+    }
+    for text in &labelled.unsure.texts {
+        let said = profile(text, "ok").language;
+        told += f64::from(u8::from(!said.is_empty()));
+        if !said.is_empty() {
+            println!("    told {said:?}: {text}");
+        }
+    }
+    let (precision, recall) = (right / told, right / all);
+    println!(
+        "language {all:5} {:5} {precision:10.3} {recall:7.3}",
+        labelled.unsure.texts.len()
+    );
+    assert!(precision >= PRECISION_MIN && recall >= RECALL_MIN);
+}
