@@ -50,6 +50,10 @@ pub struct Config {
     pub retention: Retention,
     pub content: ContentPolicy,
     pub redaction: redact::Options,
+    /// Fields of a call, and the attributes that are tried first for each.
+    pub dimensions: Vec<(String, Vec<String>)>,
+    /// Labels of the user's, and the attribute that each is read from.
+    pub labels: Vec<(String, String)>,
     pub correlation_bytes_max: usize,
     pub correlation_age_max: Duration,
     pub attributes_file: Option<PathBuf>,
@@ -239,6 +243,8 @@ impl Reader<'_> {
             },
             content: self.content(),
             redaction: self.redaction(),
+            dimensions: self.dimensions(),
+            labels: self.labels(),
             correlation_bytes_max: self.bytes("correlation.max_bytes"),
             correlation_age_max: self.duration("correlation.max_age"),
             attributes_file: self.path("rules.attributes_file"),

@@ -11,6 +11,7 @@ mod profile;
 pub mod providers;
 mod rules;
 mod schema;
+mod suspicion;
 mod tools;
 
 #[cfg(test)]

@@ -273,7 +273,7 @@ impl Redactor {
     }
 
     /// Overwrites what has to go with marks of the same length; gives their number.
-    fn overwrite(&self, bytes: &mut [u8], hits: &mut Vec<Hit>) -> usize {
+    fn overwrite(&self, bytes: &mut [u8], hits: &mut [Hit]) -> usize {
         // The longest of those that begin together says what it was.
         hits.sort_unstable_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
         let (mut end, mut count) = (0, 0);

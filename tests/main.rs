@@ -27,6 +27,8 @@ mod front;
 mod golden;
 /// What calls cost, by hand.
 mod prices;
+/// What is told of inputs and outputs, on labelled texts.
+mod profile;
 /// The receivers, spoken to on the wire: request bytes to status, headers and body.
 mod receive;
 /// What must not slip in the sources.

@@ -20,6 +20,11 @@ pub(super) fn load(config: &Config) -> anyhow::Result<Knowledge> {
             Arc::new(AttributeTable::with_user_rows(&file.text, &file.name)?)
         }
     };
+    let mine = !config.dimensions.is_empty() || !config.labels.is_empty();
+    let attributes = match mine {
+        true => Arc::new(attributes.with_dimensions(&config.dimensions, &config.labels)),
+        false => attributes,
+    };
     let files = |path: &Option<_>| -> anyhow::Result<Vec<RuleFile>> {
         path.as_deref().map(read).into_iter().collect()
     };

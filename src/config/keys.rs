@@ -243,6 +243,30 @@ const PLAIN: &[Key] = &[
         TextMap,
         "Regular expressions of yours by name, such as {employee: 'EMP-[0-9]{6}'}",
     ),
+    unset(
+        "dimensions.tenant",
+        Texts,
+        "Attributes that name the tenant, tried before the built-in ones",
+    ),
+    unset("dimensions.feature", Texts, "The same for the feature"),
+    unset(
+        "dimensions.environment",
+        Texts,
+        "The same for the environment",
+    ),
+    unset("dimensions.region", Texts, "The same for the region"),
+    unset("dimensions.user", Texts, "The same for the user"),
+    unset("dimensions.session", Texts, "The same for the session"),
+    unset(
+        "dimensions.service_version",
+        Texts,
+        "The same for the service's version",
+    ),
+    unset(
+        "dimensions.custom",
+        TextMap,
+        "Labels of yours with the attribute that each is read from, such as {plan: app.plan}; kept in the column `dimensions`",
+    ),
     key(
         "correlation.max_bytes",
         Size,

@@ -1,4 +1,5 @@
-//! The keys of `content` and `redaction`: what is kept of prompts and answers, and what never is.
+//! The keys of `content`, `redaction` and `dimensions`: what is kept of prompts and answers, what
+//! never is, and by which attributes calls are told apart.
 
 use regex::bytes::Regex;
 
@@ -62,5 +63,23 @@ impl Reader<'_> {
             categories,
             patterns,
         }
+    }
+
+    /// The attributes of the user's for each dimension that has a column.
+    pub(super) fn dimensions(&mut self) -> Vec<(String, Vec<String>)> {
+        let prefix = "dimensions.";
+        let keys = super::keys::fixed().filter_map(|key| key.path.strip_prefix(prefix));
+        let named = keys.filter(|name| *name != "custom");
+        let lists = named.map(|name| (name.to_owned(), self.items(&format!("{prefix}{name}"))));
+        lists.filter(|(_, names)| !names.is_empty()).collect()
+    }
+
+    /// The user's labels.
+    pub(super) fn labels(&mut self) -> Vec<(String, String)> {
+        let items = self.items("dimensions.custom");
+        let pairs = items.iter().filter_map(|item| item.split_once('='));
+        pairs
+            .map(|(label, name)| (label.to_owned(), name.to_owned()))
+            .collect()
     }
 }

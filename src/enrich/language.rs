@@ -237,7 +237,7 @@ fn by_stop_words(text: &str) -> &'static str {
     };
     if text.is_ascii() {
         // Most texts, and no need of Unicode's tables.
-        let words = text.split(|c: char| !c.is_ascii_alphabetic());
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric());
         for word in words.filter(|word| !word.is_empty()).take(WORDS_MAX) {
             let mut lower = [0u8; WORD_BYTES_MAX];
             if let Some(lower) = lower.get_mut(..word.len()) {
@@ -247,7 +247,7 @@ fn by_stop_words(text: &str) -> &'static str {
             }
         }
     } else {
-        let words = text.split(|c: char| !c.is_alphabetic());
+        let words = text.split(|c: char| !c.is_alphanumeric());
         for word in words.filter(|word| !word.is_empty()).take(WORDS_MAX) {
             if word.len() <= WORD_BYTES_MAX {
                 count(&word.to_lowercase());

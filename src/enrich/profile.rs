@@ -1,7 +1,7 @@
 //! Profile: counts and flags over what was said. Counts are of Unicode text, never of bytes.
 
-use super::language::language;
-use crate::call::{Call, Content, PartKind, Profile, Role};
+use super::{language::language, suspicion};
+use crate::call::{Call, Content, Message, PartKind, Profile, Role};
 use twox_hash::XxHash3_64;
 
 /// The language is told from the beginning of the last user message.
@@ -16,7 +16,10 @@ pub fn profile(call: &Call<'_>) -> Profile {
     for part in call.output.messages.iter().flat_map(|m| m.parts) {
         match part.kind {
             PartKind::Text => {
-                out.output_chars = out.output_chars.saturating_add(count(part.text).chars)
+                out.output_chars = out.output_chars.saturating_add(count(part.text).chars);
+                if suspicion::repeats(part.text) && out.output_flags.is_empty() {
+                    out.output_flags.push("repeated_tokens");
+                }
             }
             PartKind::ToolCall if !out.tool_names.iter().any(|n| n == part.name) => {
                 out.tool_names.push(part.name.to_owned())
@@ -53,7 +56,7 @@ fn input(content: &Content<'_>, out: &mut Profile) {
             out.input_chars = out.input_chars.saturating_add(counts.chars);
             out.input_words = out.input_words.saturating_add(counts.words);
             out.has_code =
-                out.has_code || memchr::memmem::find(part.text.as_bytes(), b"```").is_some();
+                out.has_code || message.role == Role::User && suspicion::has_code(part.text);
             if message.role == Role::System && out.system_prompt_hash == 0 {
                 out.system_prompt_hash = XxHash3_64::oneshot(part.text.as_bytes());
             }
@@ -62,6 +65,7 @@ fn input(content: &Content<'_>, out: &mut Profile) {
             last_user = Some(message);
         }
     }
+    flags(content, out);
     let Some(user) = last_user else { return };
     let mut texts = user
         .parts
@@ -75,10 +79,106 @@ fn input(content: &Content<'_>, out: &mut Profile) {
     if !media && texts.clone().all(|t| t.trim().is_empty()) {
         out.input_flags.push("empty_input");
     }
-    if texts.clone().any(unfilled) {
-        out.input_flags.push("unfilled_placeholder");
-    }
     out.language = texts.next().map_or("", language_of);
+}
+
+/// What is suspicious about the input as a whole. Templates are the system's and the user's; what
+/// the model and its tools said is theirs.
+fn flags(content: &Content<'_>, out: &mut Profile) {
+    let texts = |roles: &'static [Role]| {
+        let messages = content.messages.iter();
+        let messages = messages.filter(|m| roles.contains(&m.role));
+        let parts = messages.flat_map(|m| m.parts);
+        parts.filter(|p| p.kind == PartKind::Text).map(|p| p.text)
+    };
+    const ASKED: &[Role] = &[Role::System, Role::User];
+    const ALL: &[Role] = &[Role::System, Role::User, Role::Assistant, Role::Tool];
+    let mut flag = |name: &'static str, holds: bool| {
+        if holds {
+            out.input_flags.push(name);
+        }
+    };
+    flag(
+        "unfilled_placeholder",
+        texts(ASKED).any(suspicion::unfilled),
+    );
+    flag("empty_context", texts(ASKED).any(suspicion::empty_context));
+    flag("duplicated_message", duplicated(content));
+    flag("history_cut", history_is_cut(content));
+    let marked = || texts(ALL).flat_map(marks);
+    const PERSONAL: [&str; 5] = ["email", "card", "phone", "iban", "ssn"];
+    flag("secret", marked().any(|id| !PERSONAL.contains(&id)));
+    flag("personal_data", marked().any(|id| PERSONAL.contains(&id)));
+    out.context_documents = texts(ASKED).fold(0, |n: u16, t| n.saturating_add(documents(t)));
+}
+
+/// The ids of what was redacted from a text (the mark of [`redact`](crate::redact)).
+fn marks(text: &str) -> impl Iterator<Item = &str> {
+    const MARK: &str = "[redacted:";
+    let pieces = text.split(MARK).skip(1);
+    pieces.filter_map(|rest| rest.get(..rest.find(']')?))
+}
+
+/// The same long words twice, by the same speaker.
+fn duplicated(content: &Content<'_>) -> bool {
+    const BYTES_MIN: usize = 24;
+    const MESSAGES_MAX: usize = 64;
+    let said = |m: &Message<'_>| m.parts.iter().map(|p| p.text.len()).sum::<usize>();
+    let long = |m: &&Message<'_>| m.role == Role::User && said(m) >= BYTES_MIN;
+    let messages: Vec<_> = content.messages.iter().rev().filter(long).collect();
+    let recent = messages.get(..messages.len().min(MESSAGES_MAX));
+    let mut recent = recent.unwrap_or_default().iter().copied();
+    match recent.next() {
+        Some(last) => recent.any(|m| m.parts == last.parts),
+        None => false,
+    }
+}
+
+/// Does the conversation begin with an answer, or with the result of a tool that nobody called?
+fn history_is_cut(content: &Content<'_>) -> bool {
+    let first = content.messages.iter().find(|m| m.role != Role::System);
+    first.is_some_and(|first| {
+        let result = first.parts.iter().any(|p| p.kind == PartKind::ToolResult);
+        let goes_on = content.messages.len() > 1;
+        result || (first.role == Role::Tool) || (first.role == Role::Assistant && goes_on)
+    })
+}
+
+/// Retrieved documents in a prompt, by the tags around them or the numbers before them.
+fn documents(text: &str) -> u16 {
+    let tags = [
+        "<document>",
+        "<document ",
+        "<doc ",
+        "<doc>",
+        "<source ",
+        "<passage ",
+    ];
+    let tagged: usize = tags
+        .iter()
+        .map(|tag| memchr::memmem::find_iter(text.as_bytes(), tag).count())
+        .sum();
+    let numbered = || {
+        let begins = |n: usize| {
+            let heads = [
+                format!("Document {n}:"),
+                format!("[Document {n}]"),
+                format!("Source {n}:"),
+                format!("Doc {n}:"),
+                format!("[{n}] "),
+            ];
+            text.lines()
+                .any(|line| heads.iter().any(|h| line.trim_start().starts_with(h)))
+        };
+        (1..64).take_while(|n| begins(*n)).count()
+    };
+    // Without a bracket or the words there is nothing to count.
+    let words = ["Document ", "Source ", "Doc ", "[1] "];
+    let count = match tagged {
+        0 if words.iter().any(|word| text.contains(word)) => numbered(),
+        tagged => tagged,
+    };
+    u16::try_from(count).unwrap_or(u16::MAX)
 }
 
 /// Unicode scalar values, and runs of anything but ASCII white space.
@@ -115,22 +215,6 @@ fn count(text: &str) -> Counts {
         chars: clamp(chars),
         words: clamp(words),
     }
-}
-
-/// Did a template reach the model with its holes? Only texts that are nothing else, or that hold
-/// a value no person writes: prompts about templates are common.
-fn unfilled(text: &str) -> bool {
-    let text = text.trim();
-    let hole = |open: &str, close: &str| {
-        let inside = text.strip_prefix(open).and_then(|t| t.strip_suffix(close));
-        inside.is_some_and(|t| {
-            !t.is_empty()
-                && t.trim()
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_.".contains(&b))
-        })
-    };
-    hole("{{", "}}") || hole("{", "}") || text == "undefined" || text == "[object Object]"
 }
 
 /// The language of the beginning of a text that is long enough to tell.

@@ -110,6 +110,8 @@ pub struct Entry {
     pub path_fields: FieldSet,
     /// The value is a prompt or an answer.
     pub is_content: bool,
+    /// A label of the user's that is read from this name.
+    pub label: Option<Box<str>>,
 }
 
 /// A field found inside a JSON text.
@@ -182,6 +184,40 @@ impl AttributeTable {
             section.tools.extend(builtin.tools);
         }
         Self::compile(sections, file)
+    }
+
+    /// This table with the names of the user's configuration before its own: fields by their
+    /// section, and labels with the name that each is read from.
+    pub fn with_dimensions(
+        &self,
+        fields: &[(String, Vec<String>)],
+        labels: &[(String, String)],
+    ) -> AttributeTable {
+        let mut table = self.clone();
+        for (section, names) in fields {
+            let Some(field) = Field::ALL.iter().find(|f| f.as_str() == section) else {
+                continue;
+            };
+            // The built-in ranks make room, so that 0 wins as everywhere.
+            let room = u8::try_from(names.len()).unwrap_or(u8::MAX);
+            for entry in table.entries.values_mut() {
+                if let Some((_, rank)) = entry.field.as_mut().filter(|(f, _)| f == field) {
+                    *rank = rank.saturating_add(room).min(u8::MAX - 2);
+                }
+                for path in entry.paths.iter_mut().filter(|p| p.field == *field) {
+                    path.rank = path.rank.saturating_add(room).min(u8::MAX - 2);
+                }
+            }
+            for (rank, name) in (0u8..).zip(names) {
+                let entry = table.entries.entry(name.as_str().into()).or_default();
+                entry.field = Some((*field, rank));
+            }
+        }
+        for (label, name) in labels {
+            let entry = table.entries.entry(name.as_str().into()).or_default();
+            entry.label = Some(label.as_str().into());
+        }
+        table
     }
 
     /// Reads a table from TOML; `file` is named in errors.
@@ -371,6 +407,20 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(rank("org") < rank("tenant.id"));
+    }
+
+    #[test]
+    fn dimensions_of_the_configuration_come_first() {
+        let fields = [("tenant".to_owned(), vec!["acme.org".to_owned()])];
+        let labels = [("plan".to_owned(), "acme.plan".to_owned())];
+        let table = AttributeTable::builtin().with_dimensions(&fields, &labels);
+        let entry = |name: &str| match table.lookup(name) {
+            Lookup::Entry(entry) => entry.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(entry("acme.org").field, Some((Field::Tenant, 0)));
+        assert!(entry("tenant").field.is_some_and(|(_, rank)| rank > 0));
+        assert_eq!(entry("acme.plan").label.as_deref(), Some("plan"));
     }
 
     #[test]

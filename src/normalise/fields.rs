@@ -108,6 +108,12 @@ impl<'t, 'a> Fields<'t, 'a> {
                 {
                     self.labels.push((label, value));
                 }
+                if let Some(label) = &entry.label
+                    && self.labels.len() < LABELS_MAX
+                    && !value.is_blank()
+                {
+                    self.labels.push((self.arena.alloc_str(label), value));
+                }
                 entry.is_content
             }
             Lookup::Indexed(side, rest) => {

@@ -56,6 +56,7 @@ struct Process<'a> {
     tenant: &'a str,
     feature: &'a str,
     schema_version: &'a str,
+    labels: &'a [(&'a str, Value<'a>)],
 }
 
 // === impl Observer ===
@@ -138,6 +139,7 @@ impl<'t, 'a> Observer<'t, 'a> {
             tenant: fields.text(Field::Tenant),
             feature: fields.text(Field::Feature),
             schema_version: fields.text(Field::SchemaVersion),
+            labels: self.arena.alloc_slice_copy(&fields.labels),
         };
         self.process = Some((key, process));
         process
@@ -220,7 +222,9 @@ impl<'t, 'a> Observer<'t, 'a> {
         call.feature = self.or(Field::Feature, process.feature);
         call.user_id = self.fields.text(Field::User);
         call.session_id = self.fields.text(Field::Session);
-        let labels = self.fields.labels.iter().map(|(name, value)| {
+        // What the span says goes before what its process says.
+        let labels = self.fields.labels.iter().chain(process.labels);
+        let labels = labels.map(|(name, value)| {
             let text = match value {
                 Value::Array(_) | Value::Kvlist(_) => value_to_json(*value, self.arena),
                 plain => plain_text(*plain, self.arena),

@@ -191,7 +191,7 @@ fn name_of(name: &[u8]) -> Option<Name> {
     }
     let plain = plain.get(..length)?;
     let ends = |end: &&str| plain.ends_with(end.as_bytes());
-    if INNOCENT.iter().any(|end| ends(end)) {
+    if INNOCENT.iter().any(&ends) {
         return None;
     }
     NAMES

@@ -164,10 +164,7 @@ fn phone(text: &[u8], at: usize) -> Option<Range<usize>> {
             _ => break,
         }
     }
-    let begins = match text.get(at + 1) {
-        Some(b'1'..=b'9') => true,
-        _ => false,
-    };
+    let begins = matches!(text.get(at + 1), Some(b'1'..=b'9'));
     let fits = if international {
         PHONE_DIGITS.contains(&count)
     } else {
