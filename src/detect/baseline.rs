@@ -27,8 +27,8 @@ const DOUBT: f32 = 1.0;
 /// The smallest step tested, in standard deviations of the baseline: a CUSUM gains on anything
 /// above half its step, so half of it and [`DOUBT`] make three.
 const STEP: f32 = 4.0;
-/// Blocks after which a frozen signal is the new normal: 8 hours.
-pub const ACCEPT_BLOCKS: u8 = 48;
+/// Blocks after which a frozen signal is the new normal, whatever the ledger says: a day.
+pub const ACCEPT_BLOCKS: u8 = 148;
 /// Trials from which a key stands on its own.
 pub const GROWN_TRIALS: f32 = 150.0;
 /// Blocks of history from which a key stands on its own.

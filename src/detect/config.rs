@@ -124,11 +124,11 @@ impl Sensitivity {
     /// Nats of evidence that an alert needs.
     ///
     /// A test without change passes `h` nats about every `e^h` calls; with some hundred tests per
-    /// call on 10^6 calls a week, 12 leaves well below one false alert a week and key.
+    /// call on 10^6 calls a week, 13 leaves about one false alert a week.
     pub fn evidence(self) -> f32 {
         match self {
             Sensitivity::Low => 16.0,
-            Sensitivity::Medium => 12.0,
+            Sensitivity::Medium => 13.0,
             Sensitivity::High => 9.0,
         }
     }

@@ -105,9 +105,13 @@ impl Detector {
             return;
         };
         let (key, leaves) = (node.key, self.keys(&node.leaves));
-        let kind = self.kind_at(kind, at, best, tick);
-        if self.ledger.explained(kind, &key, &leaves, tick).is_some() {
-            self.ledger.attached += 1;
+        let kind = self.kind_at(kind, at, best);
+        if let Some(open) = self.ledger.explained(kind, &key, &leaves, tick) {
+            let same = self.ledger.entries.get(open).is_some_and(|e| e.incident.kind == kind);
+            match same {
+                true => self.ledger.widen(open, &key, &leaves, &labels(&key, &self.names), tick, out),
+                false => self.ledger.attached += 1,
+            }
             return;
         }
         let Some(track) = node.test(signal).map(Candidate::best) else {
@@ -119,7 +123,7 @@ impl Detector {
     }
 
     /// What the rise of a signal is called, beside what else rises in the same scope.
-    fn kind_at(&self, kind: Kind, at: u32, best: u32, tick: u32) -> Kind {
+    fn kind_at(&self, kind: Kind, at: u32, best: u32) -> Kind {
         let (Some(node), Some(wide)) = (self.lattice.get(at), self.lattice.get(best)) else {
             return kind;
         };
@@ -128,12 +132,9 @@ impl Detector {
             // One service whose clients multiply its failures.
             Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= BESIDE => Kind::RetryStorm,
             // Longer prompts alone are growth; longer answers too are somebody spending.
-            Kind::ContextGrowth | Kind::CostBurn if evidence(Signal::OutputHigh) >= BESIDE => Kind::CostBurn,
+            Kind::ContextGrowth | Kind::CostBurn if evidence(Signal::OutputHigh) >= BESIDE / 2.0 => Kind::CostBurn,
             Kind::CostBurn if evidence(Signal::InputHigh) >= BESIDE => Kind::ContextGrowth,
-            other => {
-                let _ = tick;
-                other
-            }
+            other => other,
         }
     }
 

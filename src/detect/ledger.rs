@@ -7,11 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Incident, Kind, State,
+    Change, Incident, Kind, Scope, State,
     clock::end_of,
     cusum::TICK_S,
     lattice::{Key, contains},
     sample::Sample,
+    signal,
 };
 
 /// Open incidents; findings beyond are counted only.
@@ -21,7 +22,11 @@ const CALM_TICKS: u32 = 600 / TICK_S;
 /// A closed incident that comes back within this time is the same one: half an hour.
 const REFIRE_TICKS: u32 = 1800 / TICK_S;
 /// After 8 hours a level is the new normal.
-pub const ACCEPT_TICKS: u32 = 8 * 3600 / TICK_S;
+const ACCEPT_TICKS: u32 = 8 * 3600 / TICK_S;
+/// What grows for days is normal after one: 24 hours.
+const ACCEPT_SLOW_TICKS: u32 = 24 * 3600 / TICK_S;
+/// Leaves remembered of an incident that grows.
+const LEAVES_MAX: usize = 1000;
 /// Share of the rise below which it counts as over.
 const CLOSE_SHARE: f64 = 0.4;
 /// The gauge forgets half in five minutes, or in ten calls where calls are rare.
@@ -77,6 +82,26 @@ impl Ledger {
         })
     }
 
+    /// A finding of the same kind is part of an open incident: the wider scope is the truer one.
+    pub fn widen(&mut self, at: usize, key: &Key, leaves: &[Key], scope: &Scope, tick: u32, out: &mut Vec<Change>) {
+        self.attached += 1;
+        let Some(entry) = self.entries.get_mut(at) else {
+            return;
+        };
+        let more = leaves.iter().filter(|leaf| !entry.leaves.contains(leaf));
+        let more: Vec<Key> = more.take(LEAVES_MAX).copied().collect();
+        entry.leaves.extend(more);
+        if entry.key != *key && contains(key, &entry.key) && entry.closed.is_none() {
+            entry.key = *key;
+            entry.incident.scope = scope.clone();
+            out.push(Change {
+                at_ns: end_of(tick),
+                state: State::Updated,
+                incident: entry.incident.clone(),
+            });
+        }
+    }
+
     /// Opens an incident.
     pub fn open(&mut self, entry: Entry, out: &mut Vec<Change>) {
         if self.entries.len() >= OPEN_MAX {
@@ -108,7 +133,7 @@ impl Ledger {
         for entry in &mut self.entries {
             if entry.closed.is_none() && entry.signals != 0 && entry.is_over(tick) {
                 entry.close(tick, out);
-                ended.push((entry.leaves.clone(), entry.signals));
+                ended.push((entry.leaves.clone(), entry.signals | signal::of_kind(entry.incident.kind)));
             }
         }
         self.entries
@@ -182,7 +207,8 @@ impl Entry {
         let limit = seen.baseline + CLOSE_SHARE * (seen.value - seen.baseline).max(0.0);
         if self.gauge.hits / self.gauge.trials.max(1.0) > limit {
             self.calm_since = None;
-            return tick.saturating_sub(self.opened) > ACCEPT_TICKS;
+            let slow = matches!(self.incident.kind, Kind::ContextGrowth | Kind::CostBurn | Kind::InputShift);
+            return tick.saturating_sub(self.opened) > if slow { ACCEPT_SLOW_TICKS } else { ACCEPT_TICKS };
         }
         let since = *self.calm_since.get_or_insert(tick);
         tick.saturating_sub(since) >= CALM_TICKS

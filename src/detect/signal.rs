@@ -138,6 +138,12 @@ pub fn of_class(class: FailureClass) -> Option<Signal> {
     })
 }
 
+/// All signals of a kind.
+pub fn of_kind(kind: Kind) -> u32 {
+    let of = |s: &&Signal| s.spec().kind == Some(kind);
+    Signal::ALL.iter().filter(of).fold(0, |mask, s| mask | s.bit())
+}
+
 /// Failures after which a client that retries at all retries.
 pub fn invites_retry(class: FailureClass) -> bool {
     matches!(

@@ -12,7 +12,13 @@ use super::{cusum::TICK_S, lattice::Key};
 const HOURS: usize = 168;
 const HOUR_TICKS: u32 = 3600 / TICK_S;
 /// Hours of history before anything is said about volume.
-const LEARN_HOURS: u32 = 25;
+const LEARN_HOURS: u32 = 49;
+/// Calls a minute that are expected at least: below, growth is not worth an alert.
+const RATE_MIN: f32 = 0.2;
+/// Of the busiest minute at this hour, this share may be lasting: a batch fills a part of an hour.
+const PEAK_SHARE: f32 = 0.5;
+/// Evidence fades, share kept a minute: e-fold in 45 minutes.
+const FADE: f32 = 0.978;
 /// Days of history before a silence means something.
 const SILENCE_DAYS: usize = 3;
 /// A campaign or a second batch may triple the traffic; from five times somebody has to know.
@@ -48,6 +54,9 @@ pub struct Volume {
     pub key: Key,
     /// Calls of each hour of the week; negative = not known.
     hours: Vec<f32>,
+    /// The busiest minute of each.
+    peaks: Vec<f32>,
+    peak: f32,
     hour: u32,
     first_hour: u32,
     this_hour: f32,
@@ -104,6 +113,8 @@ impl Volume {
         Volume {
             key,
             hours: Vec::new(),
+            peaks: Vec::new(),
+            peak: 0.0,
             hour: tick / HOUR_TICKS,
             first_hour: tick / HOUR_TICKS,
             this_hour: 0.0,
@@ -142,6 +153,7 @@ impl Volume {
         let accepted = self.test.minutes > ACCEPT_MINUTES;
         let cap = self.high.filter(|_| !accepted).map_or(f32::MAX, |high| 2.0 * high);
         self.this_hour += now.min(cap);
+        self.peak = self.peak.max(now.min(cap));
         self.long = self.long * SHARE_KEEP + now.min(cap);
         if let Some(turn) = self.silence(now) {
             return turn;
@@ -170,6 +182,7 @@ impl Volume {
     fn end_hour(&mut self, hour: u32) {
         if self.hours.is_empty() {
             self.hours = vec![-1.0; HOURS];
+            self.peaks = vec![-1.0; HOURS];
         }
         for passed in self.hour..hour.min(self.hour + HOURS as u32) {
             let calls = std::mem::take(&mut self.this_hour);
@@ -178,13 +191,17 @@ impl Volume {
             if let Some(slot) = self.hours.get_mut(passed as usize % HOURS) {
                 *slot = if whole { calls } else { -1.0 };
             }
+            if let Some(slot) = self.peaks.get_mut(passed as usize % HOURS) {
+                *slot = std::mem::take(&mut self.peak);
+            }
         }
         self.hour = hour;
-        let mut same = self.same_hours(hour);
+        let mut same = self.same_hours(hour, &self.hours);
+        let peak = self.same_hours(hour, &self.peaks).into_iter().fold(0.0, f32::max);
         same.sort_by(f32::total_cmp);
         let enough = hour.saturating_sub(self.first_hour) >= LEARN_HOURS && !same.is_empty();
         let second = same.len().saturating_sub(if same.len() >= 6 { 2 } else { 1 });
-        self.high = same.get(second).filter(|_| enough).map(|calls| (calls / 60.0).max(0.02));
+        self.high = same.get(second).filter(|_| enough).map(|calls| (calls / 60.0).max(PEAK_SHARE * peak).max(RATE_MIN));
         let days = same.len() / 3;
         self.low = match same.first() {
             Some(least) if days >= SILENCE_DAYS => least / 60.0 / 2.0,
@@ -193,13 +210,13 @@ impl Volume {
     }
 
     /// Calls of this hour and its neighbours on the days before.
-    fn same_hours(&self, hour: u32) -> Vec<f32> {
+    fn same_hours(&self, hour: u32, of: &[f32]) -> Vec<f32> {
         let hours = (1..=7_u32).flat_map(|day| (0..3).map(move |beside| (day, beside)));
         hours
             .filter_map(|(day, beside)| (hour + beside).checked_sub(day * 24 + 1))
             // A neighbour of the hour a week ago has been written over.
             .filter(|at| hour - at <= HOURS as u32 && *at > self.first_hour)
-            .filter_map(|at| self.hours.get(at as usize % HOURS).copied())
+                        .filter_map(|at| of.get(at as usize % HOURS).copied())
             .filter(|calls| *calls >= 0.0)
             .collect()
     }
@@ -230,7 +247,7 @@ impl Poisson {
                 ..Poisson::default()
             };
         }
-        self.s += gain.min(MINUTE_CAP);
+        self.s = self.s * FADE + gain.min(MINUTE_CAP);
         if self.s <= 0.0 {
             return Turn::Nothing;
         }
