@@ -72,6 +72,8 @@ pub struct Baseline {
     pending: [Block; PENDING],
     blocks: u16,
     idle: u8,
+    /// Trials of a busy block; fades over days.
+    busiest: f32,
     frozen_for: [u8; SIGNALS],
 }
 
@@ -143,6 +145,7 @@ impl Baseline {
                 block.hits[signal] += x;
             }
         }
+        self.busiest = (self.busiest * long).max(leaving.trials[0]);
         self.hour_blocks += 1;
         if self.hour_blocks >= HOUR_BLOCKS {
             self.learn_drift(pool);
@@ -171,10 +174,13 @@ impl Baseline {
         let drift = pool.drift[i].value(DRIFT_PRIOR);
         // A gamma prior whose spread is the drift, updated with the last hour's hits.
         let shape = 1.0 / drift;
-        let expected = self.short.trials[i] * long;
-        let local = long * (self.short.hits[i] + shape) / (expected + shape);
+        // What grows for hours must not be followed by the baseline that it is compared with.
+        let follow = if signal == Signal::InputHigh { 0.0 } else { 1.0 };
+        let (short_n, short_x) = (follow * self.short.trials[i], follow * self.short.hits[i]);
+        let expected = short_n * long;
+        let local = long * (short_x + shape) / (expected + shape);
         let own = 1.0 / (x + POOL_STRENGTH * common + 0.5);
-        let doubt = (1.0 / (self.short.hits[i] + shape) + LAG_DRIFT * drift + own).sqrt();
+        let doubt = (1.0 / (short_x + shape) + LAG_DRIFT * drift + own).sqrt();
         let p0 = local * (1.0 + DOUBT * doubt);
         let p0 = if signal.is_failure() { p0 } else { p0.max(SPECS[i].prior) };
         let burst = pool.burst[i].value(BURST_PRIOR);
@@ -191,10 +197,9 @@ impl Baseline {
         self.blocks >= GROWN_BLOCKS && self.long.trials[0] >= GROWN_TRIALS
     }
 
-    /// Trials a minute in the newest full block.
+    /// Trials a minute in a busy block.
     pub fn per_minute(&self) -> f32 {
-        let recent = self.pending.iter().map(|b| b.trials[0]).fold(0.0, f32::max);
-        recent * 60.0 / BLOCK_S as f32
+        self.busiest * 60.0 / BLOCK_S as f32
     }
 
     /// Share of hits in the long run.

@@ -15,7 +15,7 @@ pub const TICK_S: u32 = 2;
 pub const WINDOW: usize = 28;
 /// Evidence that one tick may give: calls in a tick share their fate (fan-out, one bad
 /// connection), so they are not independent witnesses.
-const TICK_CAP: f32 = 3.0;
+const TICK_CAP: f32 = 4.5;
 /// Evidence fades with this time constant, ticks: three hours. A rise that cannot convince within
 /// some hours is a drift, which the baseline follows.
 const FADE_TICKS: f32 = 3.0 * 3600.0 / TICK_S as f32;

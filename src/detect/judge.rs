@@ -5,7 +5,7 @@ use super::{
     clock::{TICK_NS, end_of},
     cusum::{Bar, Candidate, TICK_S, Track},
     evals::{Drop, Verdict},
-    lattice::{self, Key, PROVIDER_FIRST, SERVICE_FIRST, labels},
+    lattice::{self, Key, PROVIDER_FIRST, SERVICE_FIRST, WHOLE_SERVICE_FIRST, labels},
     ledger::Entry,
     models::News,
     signal::Signal,
@@ -14,11 +14,11 @@ use super::{
 /// Share of the needed evidence from which a key is no longer learned from.
 const HOT_SHARE: f32 = 0.45;
 /// Nats that must stand without the strongest minute.
-const OUTSIDE: f32 = 5.0;
+const OUTSIDE: f32 = 6.0;
 /// Hits below which nothing is raised.
 const HITS_MIN: u32 = 4;
-/// Nats by which a scope that fits the kind better may be worse: less than chance gives.
-const PREFERENCE: f32 = 0.15;
+/// Scopes that explain equally well, nats: a call that was good or bad by chance gives as much.
+const EQUAL: f32 = 0.5;
 /// A rise of so many of all calls wakes somebody.
 const PAGE_RISE: f64 = 0.25;
 /// Rate limits of an unknown kind without one success for so long are a quota: 3 minutes.
@@ -184,6 +184,7 @@ impl Detector {
             Kind::RateLimitSpike | Kind::QuotaExhausted | Kind::ProviderOutage | Kind::LatencyShift | Kind::EmptyRise => {
                 PROVIDER_FIRST
             }
+            Kind::ToolErrorRise | Kind::RetryStorm => WHOLE_SERVICE_FIRST,
             _ => SERVICE_FIRST,
         };
         let mut near: Vec<u32> = Vec::new();
@@ -199,16 +200,32 @@ impl Detector {
                 .get(**t)
                 .is_some_and(|t| t.leaves.iter().any(|l| node.leaves.contains(l)))
         }));
-        let score = |at: &u32| {
+        let evidence = |at: &u32| {
             let node = self.lattice.get(*at)?;
-            let evidence = node.test(signal)?.best().raw;
-            let rank = order.get(usize::from(node.level)).copied().unwrap_or(9);
-            Some((evidence - PREFERENCE * f32::from(rank), node.hash, *at))
+            let raw = |s: u8| node.test(s).map(|t| t.best().raw);
+            match kind {
+                // Where the failures are is where the storm is.
+                Kind::RetryStorm => Some(node.storm() + raw(Signal::Outage.index() as u8)?),
+                _ => raw(signal),
+            }
         };
-        near.iter()
-            .filter_map(score)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
-            .map_or(at, |(_, _, at)| at)
+        let scored: Vec<(f32, u32)> = near.iter().filter_map(|at| Some((evidence(at)?, *at))).collect();
+        let most = scored.iter().map(|(e, _)| *e).fold(f32::MIN, f32::max);
+        // The smallest of those that explain it; of equal ones the one that is told most naturally.
+        let size = |at: u32| {
+            let node = self.lattice.get(at);
+            let rank = node.and_then(|n| order.get(usize::from(n.level)));
+            let calls = |n: &lattice::Node| -> u64 {
+                if n.level == lattice::TENANT_LEVEL {
+                    return 0;
+                }
+                let leaves = n.leaves.iter().filter_map(|l| self.leaves.get(*l as usize));
+                leaves.map(|l| u64::from(l.calls)).sum()
+            };
+            (node.map_or(0, calls), rank.copied(), node.map(|n| n.hash))
+        };
+        let equal = scored.iter().filter(|(e, _)| *e >= most - EQUAL).map(|(_, at)| *at);
+        equal.min_by_key(|at| size(*at)).unwrap_or(at)
     }
 
     pub(super) fn keys(&self, leaves: &[u32]) -> Vec<Key> {

@@ -53,6 +53,7 @@ const DEFINED_BY: [Option<Dimension>; 10] = [
 /// When two scopes explain equally well: what a provider does is told by the provider's names,
 /// what we do by our own.
 pub const PROVIDER_FIRST: [u8; 10] = [4, 4, 3, 2, 2, 0, 1, 2, 5, 3];
+pub const WHOLE_SERVICE_FIRST: [u8; 10] = [2, 1, 0, 3, 3, 4, 4, 4, 5, 3];
 pub const SERVICE_FIRST: [u8; 10] = [1, 0, 1, 2, 2, 3, 4, 4, 5, 3];
 
 /// Nats for more failures, without which retries are no storm.
@@ -190,7 +191,7 @@ impl Node {
     /// Evidence of a retry storm: retries beyond the usual, while calls fail more than usual.
     pub fn storm(&self) -> f32 {
         let evidence = |signal: Signal| self.test(signal.index() as u8).map_or(0.0, Candidate::evidence);
-        let failing = [Signal::Outage, Signal::RateLimit, Signal::Empty, Signal::Schema];
+        let failing = [Signal::Outage, Signal::Broken, Signal::RateLimit, Signal::Empty, Signal::Schema];
         if failing.into_iter().map(evidence).fold(0.0, f32::max) < STORM_FAILING {
             return 0.0;
         }

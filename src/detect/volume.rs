@@ -15,8 +15,8 @@ const HOUR_TICKS: u32 = 3600 / TICK_S;
 const LEARN_HOURS: u32 = 49;
 /// Calls a minute that are expected at least: below, growth is not worth an alert.
 const RATE_MIN: f32 = 0.2;
-/// Of the busiest minute at this hour, this share may be lasting: a batch fills a part of an hour.
-const PEAK_SHARE: f32 = 0.5;
+/// Of the busiest five minutes at this hour, this share may be lasting: a batch fills a part of an hour.
+const PEAK_SHARE: f32 = 0.6;
 /// Evidence fades, share kept a minute: e-fold in 45 minutes.
 const FADE: f32 = 0.978;
 /// Days of history before a silence means something.
@@ -32,7 +32,9 @@ const MINUTE_CAP: f32 = 4.0;
 const EVIDENCE: f32 = 10.0;
 /// Minutes and calls that are needed beside.
 const MINUTES_MIN: u32 = 4;
-const CALLS_MIN: f32 = 40.0;
+const CALLS_MIN: f32 = 30.0;
+/// Time constant of the peak, minutes.
+const PEAK_MINUTES: f32 = 4.0;
 /// Expected calls in a silence that chance does not explain (e^-20), and its least length.
 const SILENT_CALLS: f32 = 20.0;
 const SILENT_MINUTES: f32 = 15.0;
@@ -54,9 +56,10 @@ pub struct Volume {
     pub key: Key,
     /// Calls of each hour of the week; negative = not known.
     hours: Vec<f32>,
-    /// The busiest minute of each.
+    /// The busiest five minutes of each, calls a minute.
     peaks: Vec<f32>,
     peak: f32,
+    lately: f32,
     hour: u32,
     first_hour: u32,
     this_hour: f32,
@@ -115,6 +118,7 @@ impl Volume {
             hours: Vec::new(),
             peaks: Vec::new(),
             peak: 0.0,
+            lately: 0.0,
             hour: tick / HOUR_TICKS,
             first_hour: tick / HOUR_TICKS,
             this_hour: 0.0,
@@ -153,7 +157,8 @@ impl Volume {
         let accepted = self.test.minutes > ACCEPT_MINUTES;
         let cap = self.high.filter(|_| !accepted).map_or(f32::MAX, |high| 2.0 * high);
         self.this_hour += now.min(cap);
-        self.peak = self.peak.max(now.min(cap));
+        self.lately += (now.min(cap) - self.lately) / PEAK_MINUTES;
+        self.peak = self.peak.max(self.lately);
         self.long = self.long * SHARE_KEEP + now.min(cap);
         if let Some(turn) = self.silence(now) {
             return turn;
