@@ -20,8 +20,12 @@ pub const PENDING: usize = 3;
 const LONG_HALF_LIFE: f32 = 2.0 * 144.0;
 /// Short horizon, half-life in blocks: an hour.
 const SHORT_HALF_LIFE: f32 = 6.0;
-/// Strength of the pool against a key's own counts, in trials.
-const POOL_STRENGTH: f32 = 250.0;
+/// Keys differ from the pool by two thirds up or down (a gamma prior of this shape), which gives the
+/// strength of the pool in hits; in trials it is limited.
+const POOL_SHAPE: f32 = 2.0;
+const POOL_TRIALS_MAX: f32 = 1000.0;
+/// Strength of what is known beforehand against the pool, in trials.
+const PRIOR_TRIALS: f32 = 250.0;
 /// Standard deviations of the baseline's own error that are given away to be safe.
 const DOUBT: f32 = 1.0;
 /// The smallest step tested, in standard deviations of the baseline: a CUSUM gains on anything
@@ -170,7 +174,8 @@ impl Baseline {
         let i = signal.index();
         let (n, x) = (self.long.trials[i], self.long.hits[i]);
         let common = pool.share(i);
-        let long = (x + POOL_STRENGTH * common) / (n + POOL_STRENGTH);
+        let strength = (POOL_SHAPE / common).min(POOL_TRIALS_MAX);
+        let long = (x + strength * common) / (n + strength);
         let drift = pool.drift[i].value(DRIFT_PRIOR);
         // A gamma prior whose spread is the drift, updated with the last hour's hits.
         let shape = 1.0 / drift;
@@ -179,7 +184,7 @@ impl Baseline {
         let (short_n, short_x) = (follow * self.short.trials[i], follow * self.short.hits[i]);
         let expected = short_n * long;
         let local = long * (short_x + shape) / (expected + shape);
-        let own = 1.0 / (x + POOL_STRENGTH * common + 0.5);
+        let own = 1.0 / (x + POOL_SHAPE);
         let doubt = (1.0 / (short_x + shape) + LAG_DRIFT * drift + own).sqrt();
         let p0 = local * (1.0 + DOUBT * doubt);
         let p0 = if signal.is_failure() { p0 } else { p0.max(SPECS[i].prior) };
@@ -200,13 +205,6 @@ impl Baseline {
     /// Trials a minute in a busy block.
     pub fn per_minute(&self) -> f32 {
         self.busiest * 60.0 / BLOCK_S as f32
-    }
-
-    /// Share of hits in the long run.
-    pub fn share(&self, signal: Signal, pool: &Pool) -> f32 {
-        let i = signal.index();
-        let common = pool.share(i);
-        (self.long.hits[i] + POOL_STRENGTH * common) / (self.long.trials[i] + POOL_STRENGTH)
     }
 
     /// Has nothing happened for the last blocks? Then the last hours are forgotten; answers how
@@ -245,7 +243,7 @@ impl Pool {
     /// The share of hits over all keys, shrunk to what is known beforehand.
     fn share(&self, signal: usize) -> f32 {
         let (n, x) = (self.all.trials[signal], self.all.hits[signal]);
-        (x + POOL_STRENGTH * SPECS[signal].prior) / (n + POOL_STRENGTH)
+        (x + PRIOR_TRIALS * SPECS[signal].prior) / (n + PRIOR_TRIALS)
     }
 
     /// Learns how a minute differs from the hour around it.

@@ -342,7 +342,7 @@ impl Detector {
     }
 
     /// Ends the tests of signals at every node that an incident which is over touched.
-    fn begin_anew(&mut self, leaves: &[Key], signals: u32) {
+    pub(super) fn begin_anew(&mut self, leaves: &[Key], signals: u32) {
         let mut nodes = self.tenant_nodes.clone();
         for leaf in leaves.iter().filter_map(|key| self.leaf_of.get(key)) {
             if let Some(leaf) = self.leaves.get(*leaf as usize) {

@@ -1,7 +1,7 @@
 //! From tests that passed the bar to incidents: which scope, which kind, new or known.
 
 use super::{
-    Change, Confidence, Detector, Incident, Kind, Observed, Scope, Severity, State, Unit,
+    Change, Confidence, Detector, Incident, Kind, Observed, Scope, Severity, Unit,
     clock::{TICK_NS, end_of},
     cusum::{Bar, Candidate, TICK_S, Track},
     evals::{Drop, Verdict},
@@ -14,7 +14,7 @@ use super::{
 /// Share of the needed evidence from which a key is no longer learned from.
 const HOT_SHARE: f32 = 0.45;
 /// Nats that must stand without the strongest minute.
-const OUTSIDE: f32 = 6.0;
+const OUTSIDE: f32 = 5.0;
 /// Hits below which nothing is raised.
 const HITS_MIN: u32 = 4;
 /// Scopes that explain equally well, nats: a call that was good or bad by chance gives as much.
@@ -59,7 +59,7 @@ impl Detector {
             let Some(test) = node.candidates.get_mut(place) else {
                 continue;
             };
-            if !test.step(tick, bar.window) {
+            if !test.step(tick, &bar) {
                 node.drop_test(signal);
                 if node.active == 0 && self.is_tenant(at) {
                     self.drop_tenant(at);
@@ -110,7 +110,7 @@ impl Detector {
             let same = self.ledger.entries.get(open).is_some_and(|e| e.incident.kind == kind);
             match same {
                 true => self.ledger.widen(open, &key, &leaves, &labels(&key, &self.names), tick, out),
-                false => self.ledger.attached += 1,
+                false => self.ledger.attach(open, 1 << signal),
             }
             return;
         }
@@ -130,7 +130,7 @@ impl Detector {
         let evidence = |signal: Signal| node.test(signal.index() as u8).map_or(0.0, Candidate::evidence);
         match kind {
             // One service whose clients multiply its failures.
-            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= BESIDE => Kind::RetryStorm,
+            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= 0.6 * BESIDE => Kind::RetryStorm,
             // Longer prompts alone are growth; longer answers too are somebody spending.
             Kind::ContextGrowth | Kind::CostBurn if evidence(Signal::OutputHigh) >= BESIDE / 2.0 => Kind::CostBurn,
             Kind::CostBurn if evidence(Signal::InputHigh) >= BESIDE => Kind::ContextGrowth,
@@ -362,12 +362,16 @@ impl Detector {
 
     /// Closes the open incident of a kind with this very scope.
     pub(super) fn close(&mut self, kind: Kind, key: &Key, tick: u32, out: &mut Vec<Change>) {
+        let mut ended = Vec::new();
         for entry in &mut self.ledger.entries {
             if entry.incident.kind == kind && entry.key == *key && entry.closed.is_none() {
                 entry.close(tick, out);
+                ended.push(entry.begins_anew());
             }
         }
-        debug_assert!(out.iter().all(|c| c.state != State::Updated || c.incident.ended_ns.is_none()));
+        for (leaves, signals) in ended {
+            self.begin_anew(&leaves, signals);
+        }
     }
 }
 

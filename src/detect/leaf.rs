@@ -65,7 +65,7 @@ const MARGINS: [Margin; 8] = {
         margin(Signal::Ttft, Ttft, 0.9, 1.3),
         margin(Signal::InputLow, Input, 0.08, 1.0 / 1.4),
         margin(Signal::UserLow, User, 0.08, 1.0 / 1.4),
-        margin(Signal::InputHigh, Input, 0.92, 1.6),
+        margin(Signal::InputHigh, Input, 0.92, 1.75),
         margin(Signal::CostHigh, Cost, 0.92, 1.5),
         margin(Signal::OutputHigh, Output, 0.92, 1.3),
     ]

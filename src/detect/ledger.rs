@@ -54,10 +54,14 @@ pub struct Entry {
     pub leaves: Vec<Key>,
     /// Signals that it is about; 0 = watched by who raised it.
     pub signals: u32,
+    /// Signals of its symptoms.
+    symptoms: u32,
     pub opened: u32,
     pub onset: u32,
     pub closed: Option<u32>,
     gauge: Gauge,
+    /// Trials and hits since the onset.
+    total: (f64, f64),
     calm_since: Option<u32>,
 }
 
@@ -80,6 +84,14 @@ impl Ledger {
             let lasting = e.incident.kind != Kind::ModelChange || age <= MODEL_CHANGE_TICKS;
             (same || lasting && explains(e.incident.kind, kind)) && e.touches(key, leaves)
         })
+    }
+
+    /// A symptom is part of an open incident.
+    pub fn attach(&mut self, at: usize, signals: u32) {
+        self.attached += 1;
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.symptoms |= signals;
+        }
     }
 
     /// A finding of the same kind is part of an open incident: the wider scope is the truer one.
@@ -133,7 +145,7 @@ impl Ledger {
         for entry in &mut self.entries {
             if entry.closed.is_none() && entry.signals != 0 && entry.is_over(tick) {
                 entry.close(tick, out);
-                ended.push((entry.leaves.clone(), entry.signals | signal::of_kind(entry.incident.kind)));
+                ended.push(entry.begins_anew());
             }
         }
         self.entries
@@ -161,10 +173,12 @@ impl Entry {
                 hits: incident.observed.value * trials,
                 tick,
             },
+            total: (incident.observed.sample as f64, incident.observed.value * incident.observed.sample as f64),
             incident,
             key,
             leaves,
             signals,
+            symptoms: 0,
             opened: tick,
             onset,
             closed: None,
@@ -197,14 +211,18 @@ impl Entry {
         let rare = 0.5_f64.powf(1.0 / GAUGE_CALLS);
         let keep = 0.5_f64.powf(passed / GAUGE_TICKS).max(rare);
         let hit = if hits & self.signals != 0 { 1.0 } else { 0.0 };
+        self.total.0 += 1.0;
+        self.total.1 += hit;
         gauge.trials = gauge.trials * keep + 1.0;
         gauge.hits = gauge.hits * keep + hit;
         gauge.tick = tick;
     }
 
     fn is_over(&mut self, tick: u32) -> bool {
+        // What was seen at first was seen because it was much; the mean since is lower.
         let seen = &self.incident.observed;
-        let limit = seen.baseline + CLOSE_SHARE * (seen.value - seen.baseline).max(0.0);
+        let value = seen.value.min(self.total.1 / self.total.0.max(1.0));
+        let limit = seen.baseline + CLOSE_SHARE * (value - seen.baseline).max(0.0);
         if self.gauge.hits / self.gauge.trials.max(1.0) > limit {
             self.calm_since = None;
             let slow = matches!(self.incident.kind, Kind::ContextGrowth | Kind::CostBurn | Kind::InputShift);
@@ -212,6 +230,12 @@ impl Entry {
         }
         let since = *self.calm_since.get_or_insert(tick);
         tick.saturating_sub(since) >= CALM_TICKS
+    }
+
+    /// The leaves and signals whose tests begin anew after it.
+    pub fn begins_anew(&self) -> (Vec<Key>, u32) {
+        let own = signal::of_kind(self.incident.kind);
+        (self.leaves.clone(), self.signals | self.symptoms | own)
     }
 
     /// Ends it.

@@ -109,7 +109,7 @@ pub static SPECS: [Spec; SIGNALS] = [
     spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
     spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
     spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
-    spec(Kind::ContextGrowth, 0.04, 0.1, 56, OURS),
+    spec(Kind::ContextGrowth, 0.04, 0.14, 56, OURS),
     spec(Kind::CostBurn, 0.04, 0.1, 56, OURS),
     silent(0.04),
 ];
