@@ -42,14 +42,22 @@ pub struct Options {
 }
 
 /// Reads the stream (`-` is standard input) and prints the alerts.
-pub fn run(file: &Path, options: Options, rules: &Rules, out: &mut dyn Write) -> Result<(), DetectError> {
+pub fn run(
+    file: &Path,
+    options: Options,
+    rules: &Rules,
+    out: &mut dyn Write,
+) -> Result<(), DetectError> {
     let read = |source| DetectError::Read {
         path: file.to_owned(),
         source,
     };
     let mut input: Box<dyn BufRead> = match file.to_str() {
         Some("-") => Box::new(io::stdin().lock()),
-        _ => Box::new(io::BufReader::with_capacity(1 << 20, fs::File::open(file).map_err(read)?)),
+        _ => Box::new(io::BufReader::with_capacity(
+            1 << 20,
+            fs::File::open(file).map_err(read)?,
+        )),
     };
     let mut detector = Detector::new(DetectorConfig::default());
     let (mut line, mut changes, mut number) = (Vec::new(), Vec::new(), 0);
@@ -121,7 +129,8 @@ impl Event<'_> {
         let messages = [&*self.error_body];
         let evidence = classify::Evidence {
             provider: &self.provider,
-            is_error: !self.error_body.is_empty() && self.http_status >= 400 || self.http_status == 0,
+            is_error: !self.error_body.is_empty() && self.http_status >= 400
+                || self.http_status == 0,
             http_status: (self.http_status != 0).then_some(self.http_status),
             error_type: &self.error_type,
             messages: &messages,
@@ -132,12 +141,16 @@ impl Event<'_> {
         let told = classify::classify(rules, &evidence).map(|f| f.class);
         match told {
             // It broke after the answer had begun.
-            Some(_) if interrupted && self.http_status == 200 => Some(FailureClass::StreamInterrupted),
+            Some(_) if interrupted && self.http_status == 200 => {
+                Some(FailureClass::StreamInterrupted)
+            }
             Some(class) => Some(class),
             None if self.refusal => Some(FailureClass::OutputRefusal),
             None if !self.validation_error.is_empty() => Some(FailureClass::OutputSchemaViolation),
             None if self.finish_reason == "length" => Some(FailureClass::OutputTruncated),
-            None if self.is_call() && self.output_tokens == Some(0) => Some(FailureClass::OutputEmpty),
+            None if self.is_call() && self.output_tokens == Some(0) => {
+                Some(FailureClass::OutputEmpty)
+            }
             None => None,
         }
     }

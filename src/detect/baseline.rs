@@ -119,13 +119,18 @@ impl Baseline {
             }
         }
         self.current.frozen |= open;
-        self.pending.iter_mut().for_each(|block| block.frozen |= open);
+        self.pending
+            .iter_mut()
+            .for_each(|block| block.frozen |= open);
         self.pending.rotate_left(1);
         let leaving = match self.pending.last_mut() {
             Some(last) => std::mem::replace(last, std::mem::take(&mut self.current)),
             None => return,
         };
-        let (long, short) = (0.5_f32.powf(1.0 / LONG_HALF_LIFE), 0.5_f32.powf(1.0 / SHORT_HALF_LIFE));
+        let (long, short) = (
+            0.5_f32.powf(1.0 / LONG_HALF_LIFE),
+            0.5_f32.powf(1.0 / SHORT_HALF_LIFE),
+        );
         for signal in 0..SIGNALS {
             let bit = 1 << signal;
             let (held_n, held_x) = (&mut self.held.trials[signal], &mut self.held.hits[signal]);
@@ -180,14 +185,22 @@ impl Baseline {
         // A gamma prior whose spread is the drift, updated with the last hour's hits.
         let shape = 1.0 / drift;
         // What grows for hours must not be followed by the baseline that it is compared with.
-        let follow = if signal == Signal::InputHigh { 0.0 } else { 1.0 };
+        let follow = if signal == Signal::InputHigh {
+            0.0
+        } else {
+            1.0
+        };
         let (short_n, short_x) = (follow * self.short.trials[i], follow * self.short.hits[i]);
         let expected = short_n * long;
         let local = long * (short_x + shape) / (expected + shape);
         let own = 1.0 / (x + POOL_SHAPE);
         let doubt = (1.0 / (short_x + shape) + LAG_DRIFT * drift + own).sqrt();
         let p0 = local * (1.0 + DOUBT * doubt);
-        let p0 = if signal.is_failure() { p0 } else { p0.max(SPECS[i].prior) };
+        let p0 = if signal.is_failure() {
+            p0
+        } else {
+            p0.max(SPECS[i].prior)
+        };
         let burst = pool.burst[i].value(BURST_PRIOR);
         let phi = 1.0 + per_minute * p0 * burst;
         // Half way to the small step must lie beyond what the baseline may do by itself.
@@ -249,11 +262,6 @@ impl Pool {
     /// Learns how a minute differs from the hour around it.
     pub fn minute(&mut self, signal: usize, trials: f32, hits: f32, p: f32) {
         self.burst[signal].learn(trials, hits, p, BURST_PRIOR);
-    }
-
-    /// Learned drift and burst.
-    pub fn spread(&self, i: usize) -> (f32, f32, f32) {
-        (self.share(i), self.drift[i].value(DRIFT_PRIOR), self.burst[i].value(BURST_PRIOR))
     }
 
     /// Ages what was learned; once a block.

@@ -59,7 +59,10 @@ impl Clock {
 
     /// Up to which tick (exclusive) everything is there.
     pub fn complete(&self, lateness_s: u32) -> u32 {
-        tick_of(self.newest_ns.saturating_sub(u64::from(lateness_s) * 1_000_000_000))
+        tick_of(
+            self.newest_ns
+                .saturating_sub(u64::from(lateness_s) * 1_000_000_000),
+        )
     }
 
     /// Time passes without facts.

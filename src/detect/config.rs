@@ -118,6 +118,22 @@ impl DetectorConfig {
     }
 }
 
+impl DetectorConfig {
+    /// Nats that an incident of this kind and scope needs.
+    pub fn evidence(&self, kind: Kind, scope: &Scope) -> f32 {
+        let own = self.override_of(kind, scope).and_then(|o| o.sensitivity);
+        own.unwrap_or(self.sensitivity).evidence()
+    }
+
+    /// The least that any incident needs.
+    pub fn least_evidence(&self) -> f32 {
+        let own = self.overrides.iter().filter_map(|o| o.sensitivity);
+        own.chain([self.sensitivity])
+            .map(Sensitivity::evidence)
+            .fold(f32::MAX, f32::min)
+    }
+}
+
 // === impl Sensitivity ===
 
 impl Sensitivity {

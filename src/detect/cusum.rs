@@ -96,7 +96,10 @@ impl Rate {
             mean: p0,
             ..Rate::default()
         };
-        for (i, step) in [small, MIDDLE.max(2.0 * small), LARGE].into_iter().enumerate() {
+        for (i, step) in [small, MIDDLE.max(2.0 * small), LARGE]
+            .into_iter()
+            .enumerate()
+        {
             if !grown && i != 2 {
                 continue;
             }
@@ -140,7 +143,15 @@ impl Candidate {
         let passed = tick.saturating_sub(self.last_tick);
         let mut alive = false;
         for (track, gain) in self.tracks.iter_mut().zip(self.gain) {
-            track.step(tick, passed, window, gain, self.hits, self.trials, self.expected);
+            track.step(
+                tick,
+                passed,
+                window,
+                gain,
+                self.hits,
+                self.trials,
+                self.expected,
+            );
             track.mark(tick, bar);
             alive |= track.s > 0.0;
         }
@@ -177,7 +188,16 @@ impl Candidate {
 
 impl Track {
     #[allow(clippy::too_many_arguments)]
-    fn step(&mut self, tick: u32, passed: u32, window: u32, gain: f32, hits: u32, trials: u32, expected: f32) {
+    fn step(
+        &mut self,
+        tick: u32,
+        passed: u32,
+        window: u32,
+        gain: f32,
+        hits: u32,
+        trials: u32,
+        expected: f32,
+    ) {
         if self.s <= 0.0 {
             if gain <= 0.0 {
                 return;

@@ -67,7 +67,14 @@ pub enum Verdict {
 
 impl Evals {
     /// Counts a case.
-    pub fn take(&mut self, key: &Key, suite: Sym, run: Sym, case: &EvalFact<'_>, tick: u32) -> Option<Verdict> {
+    pub fn take(
+        &mut self,
+        key: &Key,
+        suite: Sym,
+        run: Sym,
+        case: &EvalFact<'_>,
+        tick: u32,
+    ) -> Option<Verdict> {
         let passed = case.passed.or(case.score.map(|s| s >= PASS_SCORE))?;
         let at = (*key, suite);
         if self.suites.len() >= SUITES_MAX && !self.suites.contains_key(&at) {
@@ -82,7 +89,10 @@ impl Evals {
 
 impl Suite {
     fn take(&mut self, passed: bool, run: Sym, tick: u32) -> Option<Verdict> {
-        if tick.saturating_sub(self.last) > RUN_GAP_TICKS || run != self.run || self.pending.is_empty() {
+        if tick.saturating_sub(self.last) > RUN_GAP_TICKS
+            || run != self.run
+            || self.pending.is_empty()
+        {
             self.begin(tick);
         }
         (self.last, self.run) = (tick, run);
@@ -98,7 +108,11 @@ impl Suite {
         let mean = (self.passed + 1.0) / (self.cases + 2.0);
         let p0 = (mean - (mean * (1.0 - mean) / self.cases).sqrt()).clamp(0.05, 0.995);
         let p1 = (p0 - DROP).max(0.01);
-        let gain = if passed { (p1 / p0).ln() } else { ((1.0 - p1) / (1.0 - p0)).ln() };
+        let gain = if passed {
+            (p1 / p0).ln()
+        } else {
+            ((1.0 - p1) / (1.0 - p0)).ln()
+        };
         if self.s <= 0.0 {
             (self.onset, self.since) = (tick, (0.0, 0.0));
         }

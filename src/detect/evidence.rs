@@ -182,7 +182,10 @@ impl Evidence {
             .map(|o| Exemplar {
                 trace_id: o.trace_id,
                 span_id: o.span_id,
-                request_id: o.texts.as_ref().map_or_else(String::new, |t| t.request_id.clone()),
+                request_id: o
+                    .texts
+                    .as_ref()
+                    .map_or_else(String::new, |t| t.request_id.clone()),
                 at_ns: o.end_ns,
             })
             .collect();
@@ -190,7 +193,9 @@ impl Evidence {
         found.vague = vague as f64 / inside.len().max(1) as f64;
         let mut tenants: BTreeMap<Sym, usize> = BTreeMap::new();
         for odd in &inside {
-            *tenants.entry(odd.key[Dimension::Tenant as usize]).or_default() += 1;
+            *tenants
+                .entry(odd.key[Dimension::Tenant as usize])
+                .or_default() += 1;
         }
         tenants.remove(&0);
         found.tenants = tenants.len() as u64;
@@ -229,12 +234,29 @@ fn radius(inside: &[&Odd], outside: &[&Odd], names: &Names) -> Vec<BlastRadius> 
     let dimension = |d: Dimension| move |o: &Odd| names.text(o.key[d as usize]).to_owned();
     let gets: Vec<(&str, Box<dyn Fn(&Odd) -> String + '_>)> = Dimension::ALL
         .into_iter()
-        .map(|d| (d.as_str(), Box::new(dimension(d)) as Box<dyn Fn(&Odd) -> String>))
+        .map(|d| {
+            (
+                d.as_str(),
+                Box::new(dimension(d)) as Box<dyn Fn(&Odd) -> String>,
+            )
+        })
         .chain([
-            ("tool", Box::new(|o: &Odd| names.text(o.extra[0]).to_owned()) as Box<_>),
-            ("response_model", Box::new(|o: &Odd| names.text(o.extra[1]).to_owned()) as Box<_>),
-            ("streaming", Box::new(|o: &Odd| o.streaming.to_string()) as Box<_>),
-            ("code", Box::new(|o: &Odd| names.text(o.code).to_owned()) as Box<_>),
+            (
+                "tool",
+                Box::new(|o: &Odd| names.text(o.extra[0]).to_owned()) as Box<_>,
+            ),
+            (
+                "response_model",
+                Box::new(|o: &Odd| names.text(o.extra[1]).to_owned()) as Box<_>,
+            ),
+            (
+                "streaming",
+                Box::new(|o: &Odd| o.streaming.to_string()) as Box<_>,
+            ),
+            (
+                "code",
+                Box::new(|o: &Odd| names.text(o.code).to_owned()) as Box<_>,
+            ),
         ])
         .collect();
     let count = |odd: &[&Odd], get: Get<'_>| {

@@ -72,7 +72,9 @@ impl Detector {
             }
             let enough = match STORM & (1 << signal) != 0 {
                 true => node.storm() >= bar.evidence,
-                false => node.test(signal).is_some_and(|t| t.passed(&bar, tick).is_some()),
+                false => node
+                    .test(signal)
+                    .is_some_and(|t| t.passed(&bar, tick).is_some()),
             };
             if enough {
                 passed.push((evidence, node.hash, at, signal));
@@ -88,7 +90,7 @@ impl Detector {
         let spec = Signal::ALL.get(usize::from(signal)).map(|s| s.spec());
         let window = spec.map_or(0, |s| s.blip_s) / TICK_S;
         Bar {
-            evidence: self.config.sensitivity.evidence(),
+            evidence: self.config.least_evidence(),
             outside: OUTSIDE,
             hits: HITS_MIN,
             window,
@@ -97,7 +99,10 @@ impl Detector {
 
     /// A test passed: names the scope that explains it best, and raises.
     fn found(&mut self, at: u32, signal: u8, tick: u32, out: &mut Vec<Change>) {
-        let Some(kind) = Signal::ALL.get(usize::from(signal)).and_then(|s| s.spec().kind) else {
+        let Some(kind) = Signal::ALL
+            .get(usize::from(signal))
+            .and_then(|s| s.spec().kind)
+        else {
             return;
         };
         let best = self.scan(at, signal, kind);
@@ -107,9 +112,16 @@ impl Detector {
         let (key, leaves) = (node.key, self.keys(&node.leaves));
         let kind = self.kind_at(kind, at, best);
         if let Some(open) = self.ledger.explained(kind, &key, &leaves, tick) {
-            let same = self.ledger.entries.get(open).is_some_and(|e| e.incident.kind == kind);
+            let same = self
+                .ledger
+                .entries
+                .get(open)
+                .is_some_and(|e| e.incident.kind == kind);
             match same {
-                true => self.ledger.widen(open, &key, &leaves, &labels(&key, &self.names), tick, out),
+                true => {
+                    self.ledger
+                        .widen(open, &key, &leaves, &labels(&key, &self.names), tick, out)
+                }
                 false => self.ledger.attach(open, 1 << signal),
             }
             return;
@@ -117,6 +129,10 @@ impl Detector {
         let Some(track) = node.test(signal).map(Candidate::best) else {
             return;
         };
+        let scope = labels(&key, &self.names);
+        if track.s < self.config.evidence(kind, &scope) {
+            return;
+        }
         if let Some(finding) = self.weigh(kind, signal, key, leaves, &track.clone(), tick) {
             self.raise(finding, tick, out);
         }
@@ -127,25 +143,45 @@ impl Detector {
         let (Some(node), Some(wide)) = (self.lattice.get(at), self.lattice.get(best)) else {
             return kind;
         };
-        let evidence = |signal: Signal| node.test(signal.index() as u8).map_or(0.0, Candidate::evidence);
+        let evidence = |signal: Signal| {
+            node.test(signal.index() as u8)
+                .map_or(0.0, Candidate::evidence)
+        };
         match kind {
             // One service whose clients multiply its failures.
-            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= 0.6 * BESIDE => Kind::RetryStorm,
+            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= 0.6 * BESIDE => {
+                Kind::RetryStorm
+            }
             // Longer prompts alone are growth; longer answers too are somebody spending.
-            Kind::ContextGrowth | Kind::CostBurn if evidence(Signal::OutputHigh) >= BESIDE / 2.0 => Kind::CostBurn,
+            Kind::ContextGrowth | Kind::CostBurn
+                if evidence(Signal::OutputHigh) >= BESIDE / 2.0 =>
+            {
+                Kind::CostBurn
+            }
             Kind::CostBurn if evidence(Signal::InputHigh) >= BESIDE => Kind::ContextGrowth,
             other => other,
         }
     }
 
     /// The last look at a finding: is it of the kind that the signal says?
-    fn weigh(&self, kind: Kind, signal: u8, key: Key, leaves: Vec<Key>, track: &Track, tick: u32) -> Option<Finding> {
+    fn weigh(
+        &self,
+        kind: Kind,
+        signal: u8,
+        key: Key,
+        leaves: Vec<Key>,
+        track: &Track,
+        tick: u32,
+    ) -> Option<Finding> {
         let value = f64::from(track.hits) / f64::from(track.trials.max(1));
         let baseline = f64::from(track.expected) / f64::from(track.trials.max(1));
         let (mut kind, mut confidence) = (kind, Confidence::High);
         if kind == Kind::RateLimitSpike {
             let onset_ns = u64::from(track.onset) * TICK_NS;
-            let vague = self.evidence.find(&key, 1 << signal, onset_ns, &self.names).vague;
+            let vague = self
+                .evidence
+                .find(&key, 1 << signal, onset_ns, &self.names)
+                .vague;
             if vague > 0.5 {
                 confidence = Confidence::Medium;
                 if value >= NOTHING_THROUGH {
@@ -181,9 +217,11 @@ impl Detector {
             return at;
         };
         let order = match kind {
-            Kind::RateLimitSpike | Kind::QuotaExhausted | Kind::ProviderOutage | Kind::LatencyShift | Kind::EmptyRise => {
-                PROVIDER_FIRST
-            }
+            Kind::RateLimitSpike
+            | Kind::QuotaExhausted
+            | Kind::ProviderOutage
+            | Kind::LatencyShift
+            | Kind::EmptyRise => PROVIDER_FIRST,
             Kind::ToolErrorRise | Kind::RetryStorm => WHOLE_SERVICE_FIRST,
             _ => SERVICE_FIRST,
         };
@@ -209,7 +247,10 @@ impl Detector {
                 _ => raw(signal),
             }
         };
-        let scored: Vec<(f32, u32)> = near.iter().filter_map(|at| Some((evidence(at)?, *at))).collect();
+        let scored: Vec<(f32, u32)> = near
+            .iter()
+            .filter_map(|at| Some((evidence(at)?, *at)))
+            .collect();
         let most = scored.iter().map(|(e, _)| *e).fold(f32::MIN, f32::max);
         // The smallest of those that explain it; of equal ones the one that is told most naturally.
         let size = |at: u32| {
@@ -224,7 +265,10 @@ impl Detector {
             };
             (node.map_or(0, calls), rank.copied(), node.map(|n| n.hash))
         };
-        let equal = scored.iter().filter(|(e, _)| *e >= most - EQUAL).map(|(_, at)| *at);
+        let equal = scored
+            .iter()
+            .filter(|(e, _)| *e >= most - EQUAL)
+            .map(|(_, at)| *at);
         equal.min_by_key(|at| size(*at)).unwrap_or(at)
     }
 
@@ -239,7 +283,10 @@ impl Detector {
     pub(super) fn leaves_in(&self, key: &Key) -> Vec<Key> {
         let mut wide = *key;
         wide[0] = 0;
-        let inside = self.leaves.iter().filter(|l| lattice::contains(&wide, &l.key));
+        let inside = self
+            .leaves
+            .iter()
+            .filter(|l| lattice::contains(&wide, &l.key));
         inside.map(|l| l.key).collect()
     }
 
@@ -247,16 +294,25 @@ impl Detector {
     pub(super) fn raise(&mut self, finding: Finding, tick: u32, out: &mut Vec<Change>) {
         let scope = labels(&finding.key, &self.names);
         let silenced = self.config.disabled.contains(&finding.kind)
-            || self.config.override_of(finding.kind, &scope).is_some_and(|o| o.disabled);
+            || self
+                .config
+                .override_of(finding.kind, &scope)
+                .is_some_and(|o| o.disabled);
         if silenced {
             return;
         }
-        if self.ledger.explained(finding.kind, &finding.key, &finding.leaves, tick).is_some() {
+        if self
+            .ledger
+            .explained(finding.kind, &finding.key, &finding.leaves, tick)
+            .is_some()
+        {
             self.ledger.attached += 1;
             return;
         }
         let onset_ns = u64::from(finding.onset) * TICK_NS;
-        let found = self.evidence.find(&finding.key, finding.signals, onset_ns, &self.names);
+        let found = self
+            .evidence
+            .find(&finding.key, finding.signals, onset_ns, &self.names);
         let raised_ns = end_of(tick) + u64::from(self.config.lateness_s) * 1_000_000_000;
         let id = self.names.stable(&finding.key)
             ^ (finding.kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -273,7 +329,11 @@ impl Detector {
             onset_ns,
             raised_ns,
             ended_ns: None,
-            failure_class: if is_failure { found.class } else { String::new() },
+            failure_class: if is_failure {
+                found.class
+            } else {
+                String::new()
+            },
             rule: finding.rule.to_owned(),
             confidence: finding.confidence,
             exemplars: found.exemplars,
@@ -283,13 +343,24 @@ impl Detector {
             changes: found.changes,
             impact: super::Impact {
                 calls,
-                failed: if is_failure { (observed.value * calls as f64).round() as u64 } else { 0 },
+                failed: if is_failure {
+                    (observed.value * calls as f64).round() as u64
+                } else {
+                    0
+                },
                 tenants: found.tenants,
                 ..super::Impact::default()
             },
             observed,
         };
-        let entry = Entry::new(incident, finding.key, finding.leaves, finding.signals, finding.onset, tick);
+        let entry = Entry::new(
+            incident,
+            finding.key,
+            finding.leaves,
+            finding.signals,
+            finding.onset,
+            tick,
+        );
         self.ledger.open(entry, out);
     }
 
@@ -300,7 +371,12 @@ impl Detector {
             .lattice
             .nodes
             .iter()
-            .filter(|n| !n.leaves.is_empty() && shape(&n.key) == shape(key) && n.key != *key && n.active & signals == 0)
+            .filter(|n| {
+                !n.leaves.is_empty()
+                    && shape(&n.key) == shape(key)
+                    && n.key != *key
+                    && n.active & signals == 0
+            })
             .collect();
         well.sort_by_key(|n| n.hash);
         well.truncate(NOT_AFFECTED);
@@ -331,7 +407,13 @@ impl Detector {
         self.raise(finding, tick, out);
     }
 
-    pub(super) fn eval_news(&mut self, verdict: Verdict, key: &Key, tick: u32, out: &mut Vec<Change>) {
+    pub(super) fn eval_news(
+        &mut self,
+        verdict: Verdict,
+        key: &Key,
+        tick: u32,
+        out: &mut Vec<Change>,
+    ) {
         let drop: Drop = match verdict {
             Verdict::Fell(drop) => drop,
             Verdict::Recovered => {
@@ -343,7 +425,11 @@ impl Detector {
         let finding = Finding {
             kind: Kind::EvalDrop,
             key: *key,
-            leaves: if leaves.is_empty() { vec![*key] } else { leaves },
+            leaves: if leaves.is_empty() {
+                vec![*key]
+            } else {
+                leaves
+            },
             signals: 0,
             onset: drop.onset,
             rule: "binomial_cusum",
@@ -378,17 +464,14 @@ impl Detector {
 fn severity(kind: Kind, observed: &Observed) -> Severity {
     use Kind::*;
     match kind {
-        QuotaExhausted | AuthFailure | ProviderOutage | RetryStorm | RunawayTenant | CostBurn | TelemetryGap => {
+        QuotaExhausted | AuthFailure | ProviderOutage | RetryStorm | RunawayTenant | CostBurn
+        | TelemetryGap => Severity::Page,
+        QuotaLow | ModelDeprecation | ModelChange | EvalDrop | ContextGrowth | InputShift => {
+            Severity::Ticket
+        }
+        _ if observed.unit == Unit::Ratio && observed.value - observed.baseline >= PAGE_RISE => {
             Severity::Page
         }
-        QuotaLow | ModelDeprecation | ModelChange | EvalDrop | ContextGrowth | InputShift => Severity::Ticket,
-        _ if observed.unit == Unit::Ratio && observed.value - observed.baseline >= PAGE_RISE => Severity::Page,
         _ => Severity::Ticket,
-    }
-}
-
-impl Detector {
-    pub fn debug(&self) {
-        for s in Signal::ALL { let (p,d,b)=self.pool.spread(s.index()); eprintln!("{s:?} p {p:.4} drift {d:.3} burst {b:.3}"); }
     }
 }

@@ -23,7 +23,14 @@ pub type Key = [Sym; 7];
 pub static LEVELS: [&[Dimension]; 10] = {
     use Dimension::*;
     [
-        &[Service, Environment, Region, Feature, Provider, RequestModel],
+        &[
+            Service,
+            Environment,
+            Region,
+            Feature,
+            Provider,
+            RequestModel,
+        ],
         &[Service, Environment, Feature],
         &[Service, Environment],
         &[Service, Environment, Provider, RequestModel],
@@ -151,6 +158,22 @@ impl Lattice {
         }
     }
 
+    /// Takes many leaves out at once; empty nodes are forgotten.
+    pub fn forget(&mut self, gone: &[bool]) {
+        for (at, node) in (0..).zip(&mut self.nodes) {
+            if node.leaves.is_empty() {
+                continue;
+            }
+            let stays = |leaf: &u32| !gone.get(*leaf as usize).copied().unwrap_or(false);
+            node.leaves.retain(stays);
+            if node.leaves.is_empty() {
+                self.index.remove(&(node.level, node.key));
+                (node.candidates, node.active, node.hot) = (Vec::new(), 0, 0);
+                self.free.push(at);
+            }
+        }
+    }
+
     /// The node, which exists as long as a leaf of it does.
     pub fn get(&self, node: u32) -> Option<&Node> {
         self.nodes.get(node as usize)
@@ -190,8 +213,17 @@ impl Node {
 
     /// Evidence of a retry storm: retries beyond the usual, while calls fail more than usual.
     pub fn storm(&self) -> f32 {
-        let evidence = |signal: Signal| self.test(signal.index() as u8).map_or(0.0, Candidate::evidence);
-        let failing = [Signal::Outage, Signal::Broken, Signal::RateLimit, Signal::Empty, Signal::Schema];
+        let evidence = |signal: Signal| {
+            self.test(signal.index() as u8)
+                .map_or(0.0, Candidate::evidence)
+        };
+        let failing = [
+            Signal::Outage,
+            Signal::Broken,
+            Signal::RateLimit,
+            Signal::Empty,
+            Signal::Schema,
+        ];
         if failing.into_iter().map(evidence).fold(0.0, f32::max) < STORM_FAILING {
             return 0.0;
         }

@@ -81,6 +81,8 @@ pub struct Leaf {
     /// Its counters of volume: of the feature and of the service.
     pub volumes: [u32; 2],
     pub last_tick: u32,
+    /// Was it seen in this minute?
+    pub in_minute: bool,
     pub calls: u32,
     pub tick: TickCounts,
     pub warm: Option<Box<Warm>>,
@@ -122,7 +124,7 @@ impl Leaf {
     /// Counts a call; answers which signals it hit.
     pub fn take(&mut self, call: &Sample, tick: u32, pool: &Pool) -> u32 {
         self.calls = self.calls.saturating_add(1);
-        self.last_tick = tick;
+        self.last_tick = self.last_tick.max(tick);
         if self.warm.is_none() && self.calls > WARM_CALLS {
             self.warm = Some(Box::new(Warm::new(pool)));
         }
@@ -216,7 +218,10 @@ impl Warm {
     fn measure(&mut self, call: &Sample, trials: &mut u32, hits: &mut u32) {
         let (input, output) = (call.input.unwrap_or(0.0), call.output.unwrap_or(0.0));
         let answered = call.answered;
-        let latency = self.latency.ratio(call.seconds, output, input).filter(|_| answered);
+        let latency = self
+            .latency
+            .ratio(call.seconds, output, input)
+            .filter(|_| answered);
         let ttft = call.ttft.filter(|_| answered);
         let ttft = ttft.and_then(|t| self.ttft.ratio(t, 0.0, input));
         let [latency, ttft] = [(latency, 0), (ttft, 1)].map(|(ratio, i)| {
@@ -260,7 +265,10 @@ impl Warm {
         if answered && self.frozen & (Signal::Latency.bit() | Signal::LatencyTail.bit()) == 0 {
             self.latency.learn(call.seconds, output, input);
         }
-        if let Some(ttft) = call.ttft.filter(|_| answered && self.frozen & Signal::Ttft.bit() == 0) {
+        if let Some(ttft) = call
+            .ttft
+            .filter(|_| answered && self.frozen & Signal::Ttft.bit() == 0)
+        {
             self.ttft.learn(ttft, 0.0, input);
         }
         if self.latency.is_new() {
@@ -270,7 +278,14 @@ impl Warm {
     }
 
     /// A failure that invites a retry is a trial once it was retried, or once it is too late.
-    fn retries(&mut self, call: &Sample, tick: u32, trials: &mut u32, hits: &mut u32, counts: &mut TickCounts) {
+    fn retries(
+        &mut self,
+        call: &Sample,
+        tick: u32,
+        trials: &mut u32,
+        hits: &mut u32,
+        counts: &mut TickCounts,
+    ) {
         let passed = tick.saturating_sub(self.owed_tick).min(OWED_TICKS as u32);
         let retry = Signal::Retry.index();
         for back in 0..passed {
@@ -324,7 +339,10 @@ impl Warm {
             if sketch.total() >= SKETCH_LEAST
                 && let Some(value) = sketch.quantile(margin.quantile)
             {
-                *threshold = value * margin.factor;
+                // A narrow distribution has its own edge: shorter than all but one in a hundred.
+                let far = value * margin.factor;
+                let edge = sketch.quantile(0.01).filter(|_| margin.factor < 1.0);
+                *threshold = edge.map_or(far, |edge| far.max(edge));
             }
         }
         self.renew(pool);

@@ -19,6 +19,8 @@ use super::{
 const OPEN_MAX: usize = 500;
 /// Calm before an incident is closed, ticks: ten minutes.
 const CALM_TICKS: u32 = 600 / TICK_S;
+/// Hits that are missing before calm is believed, where calls are rare.
+const CALM_HITS: f64 = 4.0;
 /// A closed incident that comes back within this time is the same one: half an hour.
 const REFIRE_TICKS: u32 = 1800 / TICK_S;
 /// After 8 hours a level is the new normal.
@@ -63,6 +65,8 @@ pub struct Entry {
     /// Trials and hits since the onset.
     total: (f64, f64),
     calm_since: Option<u32>,
+    /// Trials since.
+    calm_trials: f64,
 }
 
 /// The share of hits now.
@@ -95,7 +99,15 @@ impl Ledger {
     }
 
     /// A finding of the same kind is part of an open incident: the wider scope is the truer one.
-    pub fn widen(&mut self, at: usize, key: &Key, leaves: &[Key], scope: &Scope, tick: u32, out: &mut Vec<Change>) {
+    pub fn widen(
+        &mut self,
+        at: usize,
+        key: &Key,
+        leaves: &[Key],
+        scope: &Scope,
+        tick: u32,
+        out: &mut Vec<Change>,
+    ) {
         self.attached += 1;
         let Some(entry) = self.entries.get_mut(at) else {
             return;
@@ -148,8 +160,10 @@ impl Ledger {
                 ended.push(entry.begins_anew());
             }
         }
-        self.entries
-            .retain(|e| e.closed.is_none_or(|at| tick.saturating_sub(at) < REFIRE_TICKS));
+        self.entries.retain(|e| {
+            e.closed
+                .is_none_or(|at| tick.saturating_sub(at) < REFIRE_TICKS)
+        });
         ended
     }
 
@@ -165,7 +179,14 @@ impl Ledger {
 // === impl Entry ===
 
 impl Entry {
-    pub fn new(incident: Incident, key: Key, leaves: Vec<Key>, signals: u32, onset: u32, tick: u32) -> Entry {
+    pub fn new(
+        incident: Incident,
+        key: Key,
+        leaves: Vec<Key>,
+        signals: u32,
+        onset: u32,
+        tick: u32,
+    ) -> Entry {
         let trials = GAUGE_CALLS;
         Entry {
             gauge: Gauge {
@@ -173,7 +194,10 @@ impl Entry {
                 hits: incident.observed.value * trials,
                 tick,
             },
-            total: (incident.observed.sample as f64, incident.observed.value * incident.observed.sample as f64),
+            total: (
+                incident.observed.sample as f64,
+                incident.observed.value * incident.observed.sample as f64,
+            ),
             incident,
             key,
             leaves,
@@ -183,6 +207,7 @@ impl Entry {
             onset,
             closed: None,
             calm_since: None,
+            calm_trials: 0.0,
         }
     }
 
@@ -212,6 +237,7 @@ impl Entry {
         let keep = 0.5_f64.powf(passed / GAUGE_TICKS).max(rare);
         let hit = if hits & self.signals != 0 { 1.0 } else { 0.0 };
         self.total.0 += 1.0;
+        self.calm_trials += 1.0;
         self.total.1 += hit;
         gauge.trials = gauge.trials * keep + 1.0;
         gauge.hits = gauge.hits * keep + hit;
@@ -225,11 +251,22 @@ impl Entry {
         let limit = seen.baseline + CLOSE_SHARE * (value - seen.baseline).max(0.0);
         if self.gauge.hits / self.gauge.trials.max(1.0) > limit {
             self.calm_since = None;
-            let slow = matches!(self.incident.kind, Kind::ContextGrowth | Kind::CostBurn | Kind::InputShift);
-            return tick.saturating_sub(self.opened) > if slow { ACCEPT_SLOW_TICKS } else { ACCEPT_TICKS };
+            self.calm_trials = 0.0;
+            let slow = matches!(
+                self.incident.kind,
+                Kind::ContextGrowth | Kind::CostBurn | Kind::InputShift
+            );
+            return tick.saturating_sub(self.opened)
+                > if slow {
+                    ACCEPT_SLOW_TICKS
+                } else {
+                    ACCEPT_TICKS
+                };
         }
         let since = *self.calm_since.get_or_insert(tick);
-        tick.saturating_sub(since) >= CALM_TICKS
+        let enough =
+            self.calm_trials * value >= CALM_HITS || tick.saturating_sub(since) > ACCEPT_TICKS;
+        tick.saturating_sub(since) >= CALM_TICKS && enough
     }
 
     /// The leaves and signals whose tests begin anew after it.
@@ -254,10 +291,22 @@ impl Entry {
 pub fn explains(cause: Kind, symptom: Kind) -> bool {
     use Kind::*;
     let symptoms: &[Kind] = match cause {
-        ProviderOutage => &[LatencyShift, EmptyRise, RateLimitSpike, TruncatedRise, EvalDrop],
+        ProviderOutage => &[
+            LatencyShift,
+            EmptyRise,
+            RateLimitSpike,
+            TruncatedRise,
+            EvalDrop,
+        ],
         QuotaExhausted => &[RateLimitSpike, RetryStorm, QuotaLow, EvalDrop],
         RateLimitSpike => &[RetryStorm, LatencyShift, QuotaLow],
-        RetryStorm => &[ProviderOutage, RateLimitSpike, LatencyShift, CostBurn, RunawayTenant],
+        RetryStorm => &[
+            ProviderOutage,
+            RateLimitSpike,
+            LatencyShift,
+            CostBurn,
+            RunawayTenant,
+        ],
         ModelChange => &[
             EvalDrop,
             LatencyShift,
@@ -270,10 +319,28 @@ pub fn explains(cause: Kind, symptom: Kind) -> bool {
         EmptyRise | SchemaViolationRise | ToolErrorRise => &[RetryStorm, EvalDrop, LatencyShift],
         TruncatedRise => &[EvalDrop, SchemaViolationRise, CostBurn, LatencyShift],
         LatencyShift => &[ProviderOutage],
-        CostBurn => &[ContextGrowth, LatencyShift, TruncatedRise, RateLimitSpike, InputShift],
-        RunawayTenant => &[CostBurn, RateLimitSpike, ContextGrowth, LatencyShift, InputShift],
+        CostBurn => &[
+            ContextGrowth,
+            LatencyShift,
+            TruncatedRise,
+            RateLimitSpike,
+            InputShift,
+        ],
+        RunawayTenant => &[
+            CostBurn,
+            RateLimitSpike,
+            ContextGrowth,
+            LatencyShift,
+            InputShift,
+        ],
         InputShift => &[EvalDrop, LatencyShift, ContextGrowth],
-        ContextGrowth => &[InputShift, CostBurn, LatencyShift, ContextThrash, RunawayTenant],
+        ContextGrowth => &[
+            InputShift,
+            CostBurn,
+            LatencyShift,
+            ContextThrash,
+            RunawayTenant,
+        ],
         RefusalRise | ContentFilterRise => &[RefusalRise, EvalDrop],
         ModelDeprecation => &[InvalidRequestRise, AuthFailure],
         TelemetryGap => &[],

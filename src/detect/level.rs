@@ -42,7 +42,9 @@ impl Level {
             return;
         }
         self.pending.rotate_left(1);
-        let Some(last) = self.pending.last_mut() else { return };
+        let Some(last) = self.pending.last_mut() else {
+            return;
+        };
         let (count, sum) = std::mem::replace(last, std::mem::take(&mut self.current));
         self.count = self.count * KEEP + count;
         self.sum = self.sum * KEEP + sum;

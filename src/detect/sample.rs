@@ -74,11 +74,19 @@ impl Sample {
     pub fn new(call: &CallFact<'_>, leaf: u32, names: &mut Names) -> Sample {
         let class = FailureClass::parse(call.failure_class);
         let hit = class.map_or(0, signal::hits_of);
-        let tool_hit = if call.tool.is_empty() { 0 } else { Signal::Tool.bit() };
+        let tool_hit = if call.tool.is_empty() {
+            0
+        } else {
+            Signal::Tool.bit()
+        };
         let failed = !call.failure_class.is_empty();
         // A refusal, a filtered or a cut answer took its time all the same.
-        let made = !failed || class.is_some_and(|c| c.as_str().starts_with("llm.output") || c.as_str().starts_with("llm.tool"));
-        let answered = made && class != Some(FailureClass::OutputEmpty) && call.output_tokens != Some(0);
+        let made = !failed
+            || class.is_some_and(|c| {
+                c.as_str().starts_with("llm.output") || c.as_str().starts_with("llm.tool")
+            });
+        let answered =
+            made && class != Some(FailureClass::OutputEmpty) && call.output_tokens != Some(0);
         let number = |v: Option<u64>| v.map(|v| v as f32);
         let prompt = match call.system_prompt_hash {
             0 => 0,
@@ -126,7 +134,11 @@ impl Sample {
             user: number(call.user_chars),
             output: number(call.output_tokens.or(call.output_chars)),
             cost: call.cost_nano_usd.map(|n| n as f32 / NS),
-            weight: if call.weight > 0.0 { call.weight as f32 } else { 1.0 },
+            weight: if call.weight > 0.0 {
+                call.weight as f32
+            } else {
+                1.0
+            },
             remaining: requests.or(call.remaining_tokens.map(|n| (n, true))),
             texts,
         }

@@ -99,7 +99,7 @@ pub static SPECS: [Spec; SIGNALS] = [
     spec(Kind::ContentFilterRise, 0.003, 0.02, 30, WIDE),
     spec(Kind::SchemaViolationRise, 0.02, 0.025, 30, WIDE),
     spec(Kind::InvalidRequestRise, 0.002, 0.025, 30, WIDE),
-    silent(0.001),
+    spec(Kind::ContextThrash, 0.001, 0.03, 56, OURS),
     spec(Kind::ModelDeprecation, 0.0002, 0.02, 16, WIDE),
     spec(Kind::ToolErrorRise, 0.025, 0.05, 56, OURS),
     spec(Kind::RetryStorm, 0.5, 0.2, 56, OURS),
@@ -122,7 +122,10 @@ pub fn of_class(class: FailureClass) -> Option<Signal> {
             Signal::RateLimit
         }
         BillingQuotaExhausted => Signal::Quota,
-        AuthInvalidKey | AuthMissingKey | AccessPermissionDenied | AccessModelUnavailable
+        AuthInvalidKey
+        | AuthMissingKey
+        | AccessPermissionDenied
+        | AccessModelUnavailable
         | AccessRegionUnsupported => Signal::Auth,
         CapacityOverloaded | ProviderServerError | ProviderUnavailable | NetworkTimeout
         | NetworkConnection | StreamInterrupted => Signal::Outage,
@@ -144,14 +147,20 @@ pub fn of_class(class: FailureClass) -> Option<Signal> {
 /// The signals that a failure class hits, as a mask.
 pub fn hits_of(class: FailureClass) -> u32 {
     use FailureClass::*;
-    let broken = matches!(class, CapacityOverloaded | ProviderServerError | ProviderUnavailable);
+    let broken = matches!(
+        class,
+        CapacityOverloaded | ProviderServerError | ProviderUnavailable
+    );
     of_class(class).map_or(0, Signal::bit) | if broken { Signal::Broken.bit() } else { 0 }
 }
 
 /// All signals of a kind.
 pub fn of_kind(kind: Kind) -> u32 {
     let of = |s: &&Signal| s.spec().kind == Some(kind);
-    Signal::ALL.iter().filter(of).fold(0, |mask, s| mask | s.bit())
+    Signal::ALL
+        .iter()
+        .filter(of)
+        .fold(0, |mask, s| mask | s.bit())
 }
 
 /// Failures after which a client that retries at all retries.

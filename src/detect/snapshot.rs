@@ -15,7 +15,9 @@ pub const VERSION: u32 = 1;
 /// A state that cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    #[error("the detector's snapshot has version {found}, this program writes {VERSION}; rebuild the state from stored calls")]
+    #[error(
+        "the detector's snapshot has version {found}, this program writes {VERSION}; rebuild the state from stored calls"
+    )]
     Version { found: u32 },
     #[error("the detector's snapshot is damaged: {0}; rebuild the state from stored calls")]
     Damaged(#[from] serde_json::Error),

@@ -17,6 +17,8 @@ use super::{
 
 /// Tenants of services that are counted; more are not watched, only their service is.
 const CELLS_MAX: usize = 200_000;
+/// Features and services that are counted.
+const VOLUMES_MAX: usize = 50_000;
 /// Levels of the lattice whose volume is watched: feature, service.
 const FEATURE: u8 = 1;
 const SERVICE: u8 = 2;
@@ -51,6 +53,9 @@ impl Traffic {
         [FEATURE, SERVICE].map(|level| {
             let own = lattice::project(level, key).or_else(|| lattice::project(SERVICE, key));
             let own = own.unwrap_or_default();
+            if self.volumes.len() >= VOLUMES_MAX && !self.volume_of.contains_key(&own) {
+                return u32::MAX;
+            }
             *self.volume_of.entry(own).or_insert_with(|| {
                 self.volumes.push(Volume::new(own, tick));
                 self.volumes.len() as u32 - 1
@@ -61,7 +66,10 @@ impl Traffic {
     /// Counts a call.
     pub fn take(&mut self, call: &Sample, places: [u32; 2], tick: u32) {
         let [feature, service] = places;
-        for at in [feature, service].into_iter().take(if feature == service { 1 } else { 2 }) {
+        for at in [feature, service]
+            .into_iter()
+            .take(if feature == service { 1 } else { 2 })
+        {
             if let Some(volume) = self.volumes.get_mut(at as usize) {
                 volume.add(call.weight);
             }
@@ -104,7 +112,10 @@ impl Traffic {
             let turn = cell.end_minute(service, tick);
             if cell.is_watched() {
                 still.push(at);
-                if service.expected().is_some_and(|expected| cell.is_main(expected)) {
+                if service
+                    .expected()
+                    .is_some_and(|expected| cell.is_main(expected))
+                {
                     explained.push(service.key);
                 }
             }
@@ -120,7 +131,9 @@ impl Traffic {
         }
         self.live = still;
         for volume in &mut self.volumes {
-            let held = explained.iter().any(|key| lattice::overlap(key, &volume.key));
+            let held = explained
+                .iter()
+                .any(|key| lattice::overlap(key, &volume.key));
             let turn = volume.end_minute(tick, held);
             let kind = match turn {
                 Turn::Nothing => continue,
@@ -138,8 +151,14 @@ impl Traffic {
 
     /// Builds the indexes after the counters were read back.
     pub fn rebuild(&mut self) {
-        self.volume_of = (0..).zip(&self.volumes).map(|(at, v)| (v.key, at)).collect();
-        self.cell_of = (0..).zip(&self.cells).map(|(at, c)| ((c.service, c.tenant), at)).collect();
+        self.volume_of = (0..)
+            .zip(&self.volumes)
+            .map(|(at, v)| (v.key, at))
+            .collect();
+        self.cell_of = (0..)
+            .zip(&self.cells)
+            .map(|(at, c)| ((c.service, c.tenant), at))
+            .collect();
     }
 }
 
@@ -148,7 +167,12 @@ impl Detector {
     pub(super) fn end_traffic_minute(&mut self, tick: u32, out: &mut Vec<Change>) {
         let mut verdicts = self.traffic.end_minute(tick);
         // What is narrow is raised first; the wider is then a part of it.
-        verdicts.sort_by_key(|v| (v.kind != Kind::RunawayTenant, v.key[Dimension::Feature as usize] == 0));
+        verdicts.sort_by_key(|v| {
+            (
+                v.kind != Kind::RunawayTenant,
+                v.key[Dimension::Feature as usize] == 0,
+            )
+        });
         for verdict in verdicts {
             let (kind, key) = (verdict.kind, verdict.key);
             let observed = match verdict.turn {
@@ -158,8 +182,18 @@ impl Detector {
                 }
                 Turn::Nothing => continue,
                 Turn::Silent { .. } if key[Dimension::Feature as usize] != 0 => continue,
-                Turn::Silent { minutes, expected } => (0.0, expected / minutes, expected, tick.saturating_sub((minutes * 60.0) as u32 / TICK_S)),
-                Turn::Rose { now, expected, calls, onset } => (now, expected, calls, onset),
+                Turn::Silent { minutes, expected } => (
+                    0.0,
+                    expected / minutes,
+                    expected,
+                    tick.saturating_sub((minutes * 60.0) as u32 / TICK_S),
+                ),
+                Turn::Rose {
+                    now,
+                    expected,
+                    calls,
+                    onset,
+                } => (now, expected, calls, onset),
             };
             let (now, expected, calls, onset) = observed;
             let finding = Finding {

@@ -102,10 +102,18 @@ pub struct Cell {
 pub enum Turn {
     Nothing,
     /// Calls a minute now and expected, and since when.
-    Rose { now: f32, expected: f32, calls: f32, onset: u32 },
+    Rose {
+        now: f32,
+        expected: f32,
+        calls: f32,
+        onset: u32,
+    },
     Over,
     /// Silent for so many minutes, with so many calls expected.
-    Silent { minutes: f32, expected: f32 },
+    Silent {
+        minutes: f32,
+        expected: f32,
+    },
     Back,
 }
 
@@ -155,7 +163,10 @@ impl Volume {
             self.end_hour(hour);
         }
         let accepted = self.test.minutes > ACCEPT_MINUTES;
-        let cap = self.high.filter(|_| !accepted).map_or(f32::MAX, |high| 2.0 * high);
+        let cap = self
+            .high
+            .filter(|_| !accepted)
+            .map_or(f32::MAX, |high| 2.0 * high);
         self.this_hour += now.min(cap);
         self.lately += (now.min(cap) - self.lately) / PEAK_MINUTES;
         self.peak = self.peak.max(self.lately);
@@ -202,11 +213,19 @@ impl Volume {
         }
         self.hour = hour;
         let mut same = self.same_hours(hour, &self.hours);
-        let peak = self.same_hours(hour, &self.peaks).into_iter().fold(0.0, f32::max);
+        let peak = self
+            .same_hours(hour, &self.peaks)
+            .into_iter()
+            .fold(0.0, f32::max);
         same.sort_by(f32::total_cmp);
         let enough = hour.saturating_sub(self.first_hour) >= LEARN_HOURS && !same.is_empty();
-        let second = same.len().saturating_sub(if same.len() >= 6 { 2 } else { 1 });
-        self.high = same.get(second).filter(|_| enough).map(|calls| (calls / 60.0).max(PEAK_SHARE * peak).max(RATE_MIN));
+        let second = same
+            .len()
+            .saturating_sub(if same.len() >= 6 { 2 } else { 1 });
+        self.high = same
+            .get(second)
+            .filter(|_| enough)
+            .map(|calls| (calls / 60.0).max(PEAK_SHARE * peak).max(RATE_MIN));
         let days = same.len() / 3;
         self.low = match same.first() {
             Some(least) if days >= SILENCE_DAYS => least / 60.0 / 2.0,
@@ -221,7 +240,7 @@ impl Volume {
             .filter_map(|(day, beside)| (hour + beside).checked_sub(day * 24 + 1))
             // A neighbour of the hour a week ago has been written over.
             .filter(|at| hour - at <= HOURS as u32 && *at > self.first_hour)
-                        .filter_map(|at| of.get(at as usize % HOURS).copied())
+            .filter_map(|at| of.get(at as usize % HOURS).copied())
             .filter(|calls| *calls >= 0.0)
             .collect()
     }
@@ -313,7 +332,11 @@ impl Cell {
         self.long *= SHARE_KEEP.powf(passed);
         self.last = tick;
         let share = self.long / service.long.max(1.0);
-        let floor = if tick.saturating_sub(self.first) < DAY_TICKS { SHARE_NEW } else { SHARE_KNOWN };
+        let floor = if tick.saturating_sub(self.first) < DAY_TICKS {
+            SHARE_NEW
+        } else {
+            SHARE_KNOWN
+        };
         if !self.is_watched() {
             self.service_since = 0.0;
         }
@@ -323,11 +346,18 @@ impl Cell {
         };
         self.service_since += service.now();
         let own = (share.max(floor) * expected).max(0.02);
-        self.long += if self.is_watched() { now.min(2.0 * own) } else { now };
+        self.long += if self.is_watched() {
+            now.min(2.0 * own)
+        } else {
+            now
+        };
         let before = self.test;
         let turn = self.test.step(now, own, RUNAWAY, tick);
         if matches!(turn, Turn::Rose { .. }) && !self.is_main(expected) {
-            self.test = Poisson { s: before.s.min(EXCESS_SHARE * EVIDENCE), ..before };
+            self.test = Poisson {
+                s: before.s.min(EXCESS_SHARE * EVIDENCE),
+                ..before
+            };
             return Turn::Nothing;
         }
         turn
