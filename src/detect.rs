@@ -30,9 +30,13 @@ mod sketch;
 mod snapshot;
 mod traffic;
 mod volume;
+mod watch;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{Budget, DetectorConfig, Override, Period, Sensitivity, StaticRule};
-pub use detector::Detector;
+pub use detector::{Counters, Detector};
 pub use fact::{BadFacts, CallFact, EvalFact, Fact};
 pub use incident::{
     BlastRadius, Change, Confidence, Delta, Dimension, Exemplar, Impact, Incident, Kind, Observed,

@@ -20,15 +20,19 @@ pub const PENDING: usize = 3;
 const LONG_HALF_LIFE: f32 = 2.0 * 144.0;
 /// Short horizon, half-life in blocks: an hour.
 const SHORT_HALF_LIFE: f32 = 6.0;
-/// Strength of the pool against a key's own counts, in trials.
-const POOL_STRENGTH: f32 = 250.0;
+/// Keys differ from the pool by two thirds up or down (a gamma prior of this shape), which gives the
+/// strength of the pool in hits; in trials it is limited.
+const POOL_SHAPE: f32 = 2.0;
+const POOL_TRIALS_MAX: f32 = 1000.0;
+/// Strength of what is known beforehand against the pool, in trials.
+const PRIOR_TRIALS: f32 = 250.0;
 /// Standard deviations of the baseline's own error that are given away to be safe.
 const DOUBT: f32 = 1.0;
 /// The smallest step tested, in standard deviations of the baseline: a CUSUM gains on anything
 /// above half its step, so half of it and [`DOUBT`] make three.
 const STEP: f32 = 4.0;
-/// Blocks after which a frozen signal is the new normal: 8 hours.
-pub const ACCEPT_BLOCKS: u8 = 48;
+/// Blocks after which a frozen signal is the new normal, whatever the ledger says: a day.
+pub const ACCEPT_BLOCKS: u8 = 148;
 /// Trials from which a key stands on its own.
 pub const GROWN_TRIALS: f32 = 150.0;
 /// Blocks of history from which a key stands on its own.
@@ -72,6 +76,8 @@ pub struct Baseline {
     pending: [Block; PENDING],
     blocks: u16,
     idle: u8,
+    /// Trials of a busy block; fades over days.
+    busiest: f32,
     frozen_for: [u8; SIGNALS],
 }
 
@@ -148,6 +154,7 @@ impl Baseline {
                 block.hits[signal] += x;
             }
         }
+        self.busiest = (self.busiest * long).max(leaving.trials[0]);
         self.hour_blocks += 1;
         if self.hour_blocks >= HOUR_BLOCKS {
             self.learn_drift(pool);
@@ -172,14 +179,22 @@ impl Baseline {
         let i = signal.index();
         let (n, x) = (self.long.trials[i], self.long.hits[i]);
         let common = pool.share(i);
-        let long = (x + POOL_STRENGTH * common) / (n + POOL_STRENGTH);
+        let strength = (POOL_SHAPE / common).min(POOL_TRIALS_MAX);
+        let long = (x + strength * common) / (n + strength);
         let drift = pool.drift[i].value(DRIFT_PRIOR);
         // A gamma prior whose spread is the drift, updated with the last hour's hits.
         let shape = 1.0 / drift;
-        let expected = self.short.trials[i] * long;
-        let local = long * (self.short.hits[i] + shape) / (expected + shape);
-        let own = 1.0 / (x + POOL_STRENGTH * common + 0.5);
-        let doubt = (1.0 / (self.short.hits[i] + shape) + LAG_DRIFT * drift + own).sqrt();
+        // What grows for hours must not be followed by the baseline that it is compared with.
+        let follow = if signal == Signal::InputHigh {
+            0.0
+        } else {
+            1.0
+        };
+        let (short_n, short_x) = (follow * self.short.trials[i], follow * self.short.hits[i]);
+        let expected = short_n * long;
+        let local = long * (short_x + shape) / (expected + shape);
+        let own = 1.0 / (x + POOL_SHAPE);
+        let doubt = (1.0 / (short_x + shape) + LAG_DRIFT * drift + own).sqrt();
         let p0 = local * (1.0 + DOUBT * doubt);
         let p0 = if signal.is_failure() {
             p0
@@ -200,17 +215,9 @@ impl Baseline {
         self.blocks >= GROWN_BLOCKS && self.long.trials[0] >= GROWN_TRIALS
     }
 
-    /// Trials a minute in the newest full block.
+    /// Trials a minute in a busy block.
     pub fn per_minute(&self) -> f32 {
-        let recent = self.pending.iter().map(|b| b.trials[0]).fold(0.0, f32::max);
-        recent * 60.0 / BLOCK_S as f32
-    }
-
-    /// Share of hits in the long run.
-    pub fn share(&self, signal: Signal, pool: &Pool) -> f32 {
-        let i = signal.index();
-        let common = pool.share(i);
-        (self.long.hits[i] + POOL_STRENGTH * common) / (self.long.trials[i] + POOL_STRENGTH)
+        self.busiest * 60.0 / BLOCK_S as f32
     }
 
     /// Has nothing happened for the last blocks? Then the last hours are forgotten; answers how
@@ -249,21 +256,12 @@ impl Pool {
     /// The share of hits over all keys, shrunk to what is known beforehand.
     fn share(&self, signal: usize) -> f32 {
         let (n, x) = (self.all.trials[signal], self.all.hits[signal]);
-        (x + POOL_STRENGTH * SPECS[signal].prior) / (n + POOL_STRENGTH)
+        (x + PRIOR_TRIALS * SPECS[signal].prior) / (n + PRIOR_TRIALS)
     }
 
     /// Learns how a minute differs from the hour around it.
     pub fn minute(&mut self, signal: usize, trials: f32, hits: f32, p: f32) {
         self.burst[signal].learn(trials, hits, p, BURST_PRIOR);
-    }
-
-    /// Learned drift and burst.
-    pub fn spread(&self, i: usize) -> (f32, f32, f32) {
-        (
-            self.share(i),
-            self.drift[i].value(DRIFT_PRIOR),
-            self.burst[i].value(BURST_PRIOR),
-        )
     }
 
     /// Ages what was learned; once a block.

@@ -118,17 +118,33 @@ impl DetectorConfig {
     }
 }
 
+impl DetectorConfig {
+    /// Nats that an incident of this kind and scope needs.
+    pub fn evidence(&self, kind: Kind, scope: &Scope) -> f32 {
+        let own = self.override_of(kind, scope).and_then(|o| o.sensitivity);
+        own.unwrap_or(self.sensitivity).evidence()
+    }
+
+    /// The least that any incident needs.
+    pub fn least_evidence(&self) -> f32 {
+        let own = self.overrides.iter().filter_map(|o| o.sensitivity);
+        own.chain([self.sensitivity])
+            .map(Sensitivity::evidence)
+            .fold(f32::MAX, f32::min)
+    }
+}
+
 // === impl Sensitivity ===
 
 impl Sensitivity {
     /// Nats of evidence that an alert needs.
     ///
     /// A test without change passes `h` nats about every `e^h` calls; with some hundred tests per
-    /// call on 10^6 calls a week, 12 leaves well below one false alert a week and key.
+    /// call on 10^6 calls a week, 13 leaves about one false alert a week.
     pub fn evidence(self) -> f32 {
         match self {
             Sensitivity::Low => 16.0,
-            Sensitivity::Medium => 12.0,
+            Sensitivity::Medium => 13.0,
             Sensitivity::High => 9.0,
         }
     }

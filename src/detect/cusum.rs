@@ -15,13 +15,16 @@ pub const TICK_S: u32 = 2;
 pub const WINDOW: usize = 28;
 /// Evidence that one tick may give: calls in a tick share their fate (fan-out, one bad
 /// connection), so they are not independent witnesses.
-const TICK_CAP: f32 = 3.0;
+const TICK_CAP: f32 = 4.5;
 /// Evidence fades with this time constant, ticks: three hours. A rise that cannot convince within
 /// some hours is a drift, which the baseline follows.
 const FADE_TICKS: f32 = 3.0 * 3600.0 / TICK_S as f32;
 /// The steps, as shares of the trials that were good before. The small one is the signal's own.
 const MIDDLE: f32 = 0.1;
 const LARGE: f32 = 0.4;
+
+/// Nats that must be added after the window of a blip.
+const AFTER: f32 = 2.0;
 
 /// What a hit and a miss say under each alternative, in nats.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -74,6 +77,10 @@ pub struct Track {
     window: [f32; WINDOW],
     window_sum: f32,
     window_max: f32,
+    /// When the evidence was last below half of what is needed.
+    low: u32,
+    /// The evidence one window later.
+    mark: Option<f32>,
 }
 
 // === impl Rate ===
@@ -131,7 +138,8 @@ impl Candidate {
     }
 
     /// Ends the tick; false when no evidence is left.
-    pub fn step(&mut self, tick: u32, window: u32) -> bool {
+    pub fn step(&mut self, tick: u32, bar: &Bar) -> bool {
+        let window = bar.window;
         let passed = tick.saturating_sub(self.last_tick);
         let mut alive = false;
         for (track, gain) in self.tracks.iter_mut().zip(self.gain) {
@@ -144,6 +152,7 @@ impl Candidate {
                 self.trials,
                 self.expected,
             );
+            track.mark(tick, bar);
             alive |= track.s > 0.0;
         }
         self.gain = [0.0; ALTERNATIVES];
@@ -224,8 +233,19 @@ impl Track {
         self.window_max = self.window_max.max(self.window_sum);
     }
 
+    /// Notes how the evidence stood one window after it began to convince: a blip on top of a
+    /// noisy hour adds nothing after that.
+    fn mark(&mut self, tick: u32, bar: &Bar) {
+        if self.s < bar.evidence / 2.0 {
+            (self.low, self.mark) = (tick, None);
+        } else if self.mark.is_none() && tick >= self.low + bar.window {
+            self.mark = Some(self.s);
+        }
+    }
+
     fn passes(&self, bar: &Bar, tick: u32) -> bool {
         self.s >= bar.evidence
+            && self.mark.is_some_and(|mark| self.s >= mark + AFTER)
             && self.s - self.window_max >= bar.outside
             && self.hits >= bar.hits
             && self.ticks_hit >= 3

@@ -20,12 +20,15 @@ use super::{
     sample::Sample,
     signal::{SIGNALS, Signal},
     traffic::Traffic,
+    watch::Watch,
 };
 
 pub(super) const MINUTE_TICKS: u32 = 60 / TICK_S;
 const BLOCK_TICKS: u32 = BLOCK_S / TICK_S;
 /// A silence longer than this is jumped over, ticks: a day.
 const JUMP_TICKS: u32 = 86_400 / TICK_S;
+/// Calls from which a key is not forgotten to make room for new ones.
+const BUSY_CALLS: u32 = 500;
 /// Signals that are tested per tenant too.
 const METERED: u32 = Signal::RateLimit.bit() | Signal::Quota.bit() | Signal::Auth.bit();
 /// Tests of tenants under way, at most.
@@ -41,6 +44,11 @@ pub struct Detector {
     pub(super) leaves: Vec<Leaf>,
     #[serde(skip)]
     leaf_of: HashMap<Key, u32, FixedState>,
+    /// Leaves that may be used again.
+    free: Vec<u32>,
+    /// Keys that found no place, and idle ones that made room.
+    keys_refused: u64,
+    keys_forgotten: u64,
     pub(super) lattice: Lattice,
     pub(super) tenant_nodes: Vec<u32>,
     pub(super) pool: Pool,
@@ -49,6 +57,7 @@ pub struct Detector {
     pub(super) evals: Evals,
     pub(super) evidence: Evidence,
     pub(super) traffic: Traffic,
+    pub(super) watch: Watch,
     pub(super) ledger: Ledger,
     /// Leaves with counts in this tick, and those of this minute.
     dirty: Vec<u32>,
@@ -56,6 +65,25 @@ pub struct Detector {
     /// Tests that got evidence in this tick.
     pub(super) touched: Vec<(u32, u8)>,
     waiting_evals: Vec<OwnedEval>,
+}
+
+/// What did not go as it should, since the start or the snapshot's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Facts that came after their tick was closed; they were counted in the next.
+    pub late: u64,
+    /// Keys that are kept.
+    pub keys: u64,
+    /// Facts whose key found no place.
+    pub keys_refused: u64,
+    /// Idle keys that made room.
+    pub keys_forgotten: u64,
+    pub names_refused: u64,
+    /// Calls of tenants that are not watched.
+    pub tenants_refused: u64,
+    /// Findings that were part of an open incident.
+    pub findings_attached: u64,
+    pub incidents_refused: u64,
 }
 
 /// An evaluation that waits for its tick.
@@ -81,6 +109,9 @@ impl Detector {
             names: Names::default(),
             leaves: Vec::new(),
             leaf_of: HashMap::default(),
+            free: Vec::new(),
+            keys_refused: 0,
+            keys_forgotten: 0,
             lattice: Lattice::default(),
             tenant_nodes: Vec::new(),
             pool_rates: Signal::ALL.map(|signal| pool.rate(signal)),
@@ -89,6 +120,7 @@ impl Detector {
             evals: Evals::default(),
             evidence: Evidence::default(),
             traffic: Traffic::default(),
+            watch: Watch::default(),
             ledger: Ledger::default(),
             dirty: Vec::new(),
             minute: Vec::new(),
@@ -114,9 +146,18 @@ impl Detector {
         self.run(out);
     }
 
-    /// Facts that came after their tick was closed.
-    pub fn late(&self) -> u64 {
-        self.clock.late
+    /// What did not go as it should, for the collector's own numbers.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            late: self.clock.late,
+            keys: self.leaf_of.len() as u64,
+            keys_refused: self.keys_refused,
+            keys_forgotten: self.keys_forgotten,
+            names_refused: self.names.refused,
+            tenants_refused: self.traffic.refused,
+            findings_attached: self.ledger.attached,
+            incidents_refused: self.ledger.refused,
+        }
     }
 
     pub(super) fn rebuild(&mut self, config: DetectorConfig) {
@@ -124,10 +165,10 @@ impl Detector {
         self.names.rebuild();
         self.lattice.rebuild();
         self.traffic.rebuild();
-        self.leaf_of = (0..)
+        let live = (0..)
             .zip(&self.leaves)
-            .map(|(at, leaf)| (leaf.key, at))
-            .collect();
+            .filter(|(at, _)| !self.free.contains(at));
+        self.leaf_of = live.map(|(at, leaf)| (leaf.key, at)).collect();
     }
 
     fn wait(&mut self, call: &CallFact<'_>) {
@@ -168,29 +209,78 @@ impl Detector {
             names.intern(call.provider),
             names.intern(call.request_model),
         ];
-        if let Some(leaf) = self.leaf_of.get(&key) {
-            return *leaf;
+        let tick = clock::tick_of(call.end_ns);
+        if let Some(leaf) = self.known(&key, tick) {
+            return leaf;
         }
-        if self.leaves.len() >= self.config.keys_max {
-            // What is common to all stays known: provider and model.
-            let other = names.intern("(other)");
+        if self.leaf_of.len() >= self.config.keys_max {
+            self.keys_refused += 1;
+            // What is common to all stays known: the provider.
+            let other = self.names.intern("(other)");
             key = [0, other, other, 0, other, key[5], other];
-            if let Some(leaf) = self.leaf_of.get(&key) {
-                return *leaf;
+            if let Some(leaf) = self.known(&key, tick) {
+                return leaf;
             }
         }
-        let at = u32::try_from(self.leaves.len()).unwrap_or(0);
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None => {
+                self.leaves.push(Leaf::default());
+                u32::try_from(self.leaves.len() - 1).unwrap_or(0)
+            }
+        };
         let nodes = self.lattice.place(at, &key, &self.names);
-        let volumes = self.traffic.place(&key, clock::tick_of(call.end_ns));
-        self.leaves.push(Leaf {
-            key,
-            volumes,
-            hash: self.names.stable(&key),
-            nodes,
-            ..Leaf::default()
-        });
+        let volumes = self.traffic.place(&key, tick);
+        if let Some(leaf) = self.leaves.get_mut(at as usize) {
+            *leaf = Leaf {
+                key,
+                volumes,
+                hash: self.names.stable(&key),
+                nodes,
+                last_tick: tick,
+                ..Leaf::default()
+            };
+        }
         self.leaf_of.insert(key, at);
         at
+    }
+
+    /// The leaf of a key that is known already.
+    fn known(&mut self, key: &Key, tick: u32) -> Option<u32> {
+        let at = *self.leaf_of.get(key)?;
+        let leaf = self.leaves.get_mut(at as usize)?;
+        leaf.last_tick = leaf.last_tick.max(tick);
+        Some(at)
+    }
+
+    /// Makes room when nearly all keys are taken: the idlest go, busy ones stay in any case.
+    fn forget_idle(&mut self, tick: u32) {
+        if self.leaf_of.len() * 10 < self.config.keys_max * 9 {
+            return;
+        }
+        let idle = |leaf: &Leaf| leaf.calls < BUSY_CALLS && leaf.last_tick + BLOCK_TICKS < tick;
+        let mut old: Vec<(u32, u64, u32)> = self
+            .leaf_of
+            .values()
+            .filter_map(|at| self.leaves.get(*at as usize).map(|leaf| (*at, leaf)))
+            .filter(|(_, leaf)| idle(leaf))
+            .map(|(at, leaf)| (leaf.last_tick, leaf.hash, at))
+            .collect();
+        old.sort_unstable();
+        old.truncate(self.config.keys_max / 5);
+        let mut gone = vec![false; self.leaves.len()];
+        for (_, _, at) in old {
+            if let (Some(leaf), Some(gone)) =
+                (self.leaves.get_mut(at as usize), gone.get_mut(at as usize))
+            {
+                self.leaf_of.remove(&leaf.key);
+                *leaf = Leaf::default();
+                *gone = true;
+                self.free.push(at);
+                self.keys_forgotten += 1;
+            }
+        }
+        self.lattice.forget(&gone);
     }
 
     /// Works off every tick that is complete.
@@ -250,6 +340,7 @@ impl Detector {
         if !self.ledger.entries.is_empty() {
             self.ledger.count(call, &key, hits, tick);
         }
+        self.watch_call(call, &key, tick, out);
         if call.tenant != 0 && (hits & METERED != 0 || !self.tenant_nodes.is_empty()) {
             self.count_tenant(call, &key, hits, tick);
         }
@@ -332,7 +423,7 @@ impl Detector {
                 }
             }
             leaf.end_tick();
-            if !self.minute.contains(at) {
+            if !std::mem::replace(&mut leaf.in_minute, true) {
                 self.minute.push(*at);
             }
         }
@@ -344,17 +435,19 @@ impl Detector {
         for at in std::mem::take(&mut self.minute) {
             let hot = self.hot(at) | self.open(at);
             if let Some(leaf) = self.leaves.get_mut(at as usize) {
+                leaf.in_minute = false;
                 leaf.end_minute(hot, &mut self.pool);
             }
         }
         self.end_traffic_minute(tick, out);
+        self.end_watch_minute(tick, out);
         for (leaves, signals) in self.ledger.sweep(tick, out) {
             self.begin_anew(&leaves, signals);
         }
     }
 
     /// Ends the tests of signals at every node that an incident which is over touched.
-    fn begin_anew(&mut self, leaves: &[Key], signals: u32) {
+    pub(super) fn begin_anew(&mut self, leaves: &[Key], signals: u32) {
         let mut nodes = self.tenant_nodes.clone();
         for leaf in leaves.iter().filter_map(|key| self.leaf_of.get(key)) {
             if let Some(leaf) = self.leaves.get(*leaf as usize) {
@@ -377,6 +470,7 @@ impl Detector {
                 leaf.end_block(hot, open, &mut self.pool);
             }
         }
+        self.forget_idle(self.clock.next);
         self.lattice.nodes.iter_mut().for_each(|node| node.hot = 0);
         self.pool.age();
         self.pool_rates = Signal::ALL.map(|signal| self.pool.rate(signal));

@@ -10,8 +10,8 @@ use super::{EvalFact, cusum::TICK_S, lattice::Key, names::Sym};
 /// Fall of the pass rate that is worth telling: 5 points.
 const DROP: f64 = 0.05;
 /// Nats. Suites run a few times a day with some hundred cases, a thousandth of the calls that the
-/// other tests see, so `ln 1000` less than those need.
-const EVIDENCE: f64 = 6.0;
+/// other tests see, so `ln 400` less than those need.
+const EVIDENCE: f64 = 7.5;
 /// Evidence of one case; cases of one run share a judge and a prompt.
 const CASES_MIN: f64 = 150.0;
 /// Cases become the baseline after a day, and fade with a half-life of 4 days.

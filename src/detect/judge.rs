@@ -1,11 +1,11 @@
 //! From tests that passed the bar to incidents: which scope, which kind, new or known.
 
 use super::{
-    Change, Confidence, Detector, Incident, Kind, Observed, Scope, Severity, State, Unit,
+    Change, Confidence, Detector, Incident, Kind, Observed, Scope, Severity, Unit,
     clock::{TICK_NS, end_of},
     cusum::{Bar, Candidate, TICK_S, Track},
     evals::{Drop, Verdict},
-    lattice::{self, Key, PROVIDER_FIRST, SERVICE_FIRST, labels},
+    lattice::{self, Key, PROVIDER_FIRST, SERVICE_FIRST, WHOLE_SERVICE_FIRST, labels},
     ledger::Entry,
     models::News,
     signal::Signal,
@@ -17,8 +17,8 @@ const HOT_SHARE: f32 = 0.45;
 const OUTSIDE: f32 = 5.0;
 /// Hits below which nothing is raised.
 const HITS_MIN: u32 = 4;
-/// Nats by which a scope that fits the kind better may be worse: less than chance gives.
-const PREFERENCE: f32 = 0.15;
+/// Scopes that explain equally well, nats: a call that was good or bad by chance gives as much.
+const EQUAL: f32 = 0.5;
 /// A rise of so many of all calls wakes somebody.
 const PAGE_RISE: f64 = 0.25;
 /// Rate limits of an unknown kind without one success for so long are a quota: 3 minutes.
@@ -59,7 +59,7 @@ impl Detector {
             let Some(test) = node.candidates.get_mut(place) else {
                 continue;
             };
-            if !test.step(tick, bar.window) {
+            if !test.step(tick, &bar) {
                 node.drop_test(signal);
                 if node.active == 0 && self.is_tenant(at) {
                     self.drop_tenant(at);
@@ -90,7 +90,7 @@ impl Detector {
         let spec = Signal::ALL.get(usize::from(signal)).map(|s| s.spec());
         let window = spec.map_or(0, |s| s.blip_s) / TICK_S;
         Bar {
-            evidence: self.config.sensitivity.evidence(),
+            evidence: self.config.least_evidence(),
             outside: OUTSIDE,
             hits: HITS_MIN,
             window,
@@ -110,21 +110,36 @@ impl Detector {
             return;
         };
         let (key, leaves) = (node.key, self.keys(&node.leaves));
-        let kind = self.kind_at(kind, at, best, tick);
-        if self.ledger.explained(kind, &key, &leaves, tick).is_some() {
-            self.ledger.attached += 1;
+        let kind = self.kind_at(kind, at, best);
+        if let Some(open) = self.ledger.explained(kind, &key, &leaves, tick) {
+            let same = self
+                .ledger
+                .entries
+                .get(open)
+                .is_some_and(|e| e.incident.kind == kind);
+            match same {
+                true => {
+                    self.ledger
+                        .widen(open, &key, &leaves, &labels(&key, &self.names), tick, out)
+                }
+                false => self.ledger.attach(open, 1 << signal),
+            }
             return;
         }
         let Some(track) = node.test(signal).map(Candidate::best) else {
             return;
         };
+        let scope = labels(&key, &self.names);
+        if track.s < self.config.evidence(kind, &scope) {
+            return;
+        }
         if let Some(finding) = self.weigh(kind, signal, key, leaves, &track.clone(), tick) {
             self.raise(finding, tick, out);
         }
     }
 
     /// What the rise of a signal is called, beside what else rises in the same scope.
-    fn kind_at(&self, kind: Kind, at: u32, best: u32, tick: u32) -> Kind {
+    fn kind_at(&self, kind: Kind, at: u32, best: u32) -> Kind {
         let (Some(node), Some(wide)) = (self.lattice.get(at), self.lattice.get(best)) else {
             return kind;
         };
@@ -134,16 +149,17 @@ impl Detector {
         };
         match kind {
             // One service whose clients multiply its failures.
-            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= BESIDE => Kind::RetryStorm,
+            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= 0.6 * BESIDE => {
+                Kind::RetryStorm
+            }
             // Longer prompts alone are growth; longer answers too are somebody spending.
-            Kind::ContextGrowth | Kind::CostBurn if evidence(Signal::OutputHigh) >= BESIDE => {
+            Kind::ContextGrowth | Kind::CostBurn
+                if evidence(Signal::OutputHigh) >= BESIDE / 2.0 =>
+            {
                 Kind::CostBurn
             }
             Kind::CostBurn if evidence(Signal::InputHigh) >= BESIDE => Kind::ContextGrowth,
-            other => {
-                let _ = tick;
-                other
-            }
+            other => other,
         }
     }
 
@@ -206,6 +222,7 @@ impl Detector {
             | Kind::ProviderOutage
             | Kind::LatencyShift
             | Kind::EmptyRise => PROVIDER_FIRST,
+            Kind::ToolErrorRise | Kind::RetryStorm => WHOLE_SERVICE_FIRST,
             _ => SERVICE_FIRST,
         };
         let mut near: Vec<u32> = Vec::new();
@@ -221,16 +238,38 @@ impl Detector {
                 .get(**t)
                 .is_some_and(|t| t.leaves.iter().any(|l| node.leaves.contains(l)))
         }));
-        let score = |at: &u32| {
+        let evidence = |at: &u32| {
             let node = self.lattice.get(*at)?;
-            let evidence = node.test(signal)?.best().raw;
-            let rank = order.get(usize::from(node.level)).copied().unwrap_or(9);
-            Some((evidence - PREFERENCE * f32::from(rank), node.hash, *at))
+            let raw = |s: u8| node.test(s).map(|t| t.best().raw);
+            match kind {
+                // Where the failures are is where the storm is.
+                Kind::RetryStorm => Some(node.storm() + raw(Signal::Outage.index() as u8)?),
+                _ => raw(signal),
+            }
         };
-        near.iter()
-            .filter_map(score)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
-            .map_or(at, |(_, _, at)| at)
+        let scored: Vec<(f32, u32)> = near
+            .iter()
+            .filter_map(|at| Some((evidence(at)?, *at)))
+            .collect();
+        let most = scored.iter().map(|(e, _)| *e).fold(f32::MIN, f32::max);
+        // The smallest of those that explain it; of equal ones the one that is told most naturally.
+        let size = |at: u32| {
+            let node = self.lattice.get(at);
+            let rank = node.and_then(|n| order.get(usize::from(n.level)));
+            let calls = |n: &lattice::Node| -> u64 {
+                if n.level == lattice::TENANT_LEVEL {
+                    return 0;
+                }
+                let leaves = n.leaves.iter().filter_map(|l| self.leaves.get(*l as usize));
+                leaves.map(|l| u64::from(l.calls)).sum()
+            };
+            (node.map_or(0, calls), rank.copied(), node.map(|n| n.hash))
+        };
+        let equal = scored
+            .iter()
+            .filter(|(e, _)| *e >= most - EQUAL)
+            .map(|(_, at)| *at);
+        equal.min_by_key(|at| size(*at)).unwrap_or(at)
     }
 
     pub(super) fn keys(&self, leaves: &[u32]) -> Vec<Key> {
@@ -409,15 +448,16 @@ impl Detector {
 
     /// Closes the open incident of a kind with this very scope.
     pub(super) fn close(&mut self, kind: Kind, key: &Key, tick: u32, out: &mut Vec<Change>) {
+        let mut ended = Vec::new();
         for entry in &mut self.ledger.entries {
             if entry.incident.kind == kind && entry.key == *key && entry.closed.is_none() {
                 entry.close(tick, out);
+                ended.push(entry.begins_anew());
             }
         }
-        debug_assert!(
-            out.iter()
-                .all(|c| c.state != State::Updated || c.incident.ended_ns.is_none())
-        );
+        for (leaves, signals) in ended {
+            self.begin_anew(&leaves, signals);
+        }
     }
 }
 
@@ -433,14 +473,5 @@ fn severity(kind: Kind, observed: &Observed) -> Severity {
             Severity::Page
         }
         _ => Severity::Ticket,
-    }
-}
-
-impl Detector {
-    pub fn debug(&self) {
-        for s in Signal::ALL {
-            let (p, d, b) = self.pool.spread(s.index());
-            eprintln!("{s:?} p {p:.4} drift {d:.3} burst {b:.3}");
-        }
     }
 }

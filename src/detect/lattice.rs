@@ -60,6 +60,7 @@ const DEFINED_BY: [Option<Dimension>; 10] = [
 /// When two scopes explain equally well: what a provider does is told by the provider's names,
 /// what we do by our own.
 pub const PROVIDER_FIRST: [u8; 10] = [4, 4, 3, 2, 2, 0, 1, 2, 5, 3];
+pub const WHOLE_SERVICE_FIRST: [u8; 10] = [2, 1, 0, 3, 3, 4, 4, 4, 5, 3];
 pub const SERVICE_FIRST: [u8; 10] = [1, 0, 1, 2, 2, 3, 4, 4, 5, 3];
 
 /// Nats for more failures, without which retries are no storm.
@@ -157,6 +158,22 @@ impl Lattice {
         }
     }
 
+    /// Takes many leaves out at once; empty nodes are forgotten.
+    pub fn forget(&mut self, gone: &[bool]) {
+        for (at, node) in (0..).zip(&mut self.nodes) {
+            if node.leaves.is_empty() {
+                continue;
+            }
+            let stays = |leaf: &u32| !gone.get(*leaf as usize).copied().unwrap_or(false);
+            node.leaves.retain(stays);
+            if node.leaves.is_empty() {
+                self.index.remove(&(node.level, node.key));
+                (node.candidates, node.active, node.hot) = (Vec::new(), 0, 0);
+                self.free.push(at);
+            }
+        }
+    }
+
     /// The node, which exists as long as a leaf of it does.
     pub fn get(&self, node: u32) -> Option<&Node> {
         self.nodes.get(node as usize)
@@ -202,6 +219,7 @@ impl Node {
         };
         let failing = [
             Signal::Outage,
+            Signal::Broken,
             Signal::RateLimit,
             Signal::Empty,
             Signal::Schema,

@@ -65,9 +65,9 @@ const MARGINS: [Margin; 8] = {
         margin(Signal::Ttft, Ttft, 0.9, 1.3),
         margin(Signal::InputLow, Input, 0.08, 1.0 / 1.4),
         margin(Signal::UserLow, User, 0.08, 1.0 / 1.4),
-        margin(Signal::InputHigh, Input, 0.92, 1.6),
-        margin(Signal::CostHigh, Cost, 0.92, 1.6),
-        margin(Signal::OutputHigh, Output, 0.92, 1.4),
+        margin(Signal::InputHigh, Input, 0.92, 1.75),
+        margin(Signal::CostHigh, Cost, 0.92, 1.5),
+        margin(Signal::OutputHigh, Output, 0.92, 1.3),
     ]
 };
 
@@ -81,6 +81,8 @@ pub struct Leaf {
     /// Its counters of volume: of the feature and of the service.
     pub volumes: [u32; 2],
     pub last_tick: u32,
+    /// Was it seen in this minute?
+    pub in_minute: bool,
     pub calls: u32,
     pub tick: TickCounts,
     pub warm: Option<Box<Warm>>,
@@ -122,7 +124,7 @@ impl Leaf {
     /// Counts a call; answers which signals it hit.
     pub fn take(&mut self, call: &Sample, tick: u32, pool: &Pool) -> u32 {
         self.calls = self.calls.saturating_add(1);
-        self.last_tick = tick;
+        self.last_tick = self.last_tick.max(tick);
         if self.warm.is_none() && self.calls > WARM_CALLS {
             self.warm = Some(Box::new(Warm::new(pool)));
         }
@@ -337,7 +339,10 @@ impl Warm {
             if sketch.total() >= SKETCH_LEAST
                 && let Some(value) = sketch.quantile(margin.quantile)
             {
-                *threshold = value * margin.factor;
+                // A narrow distribution has its own edge: shorter than all but one in a hundred.
+                let far = value * margin.factor;
+                let edge = sketch.quantile(0.01).filter(|_| margin.factor < 1.0);
+                *threshold = edge.map_or(far, |edge| far.max(edge));
             }
         }
         self.renew(pool);

@@ -7,21 +7,28 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Incident, Kind, State,
+    Change, Incident, Kind, Scope, State,
     clock::end_of,
     cusum::TICK_S,
     lattice::{Key, contains},
     sample::Sample,
+    signal,
 };
 
 /// Open incidents; findings beyond are counted only.
 const OPEN_MAX: usize = 500;
 /// Calm before an incident is closed, ticks: ten minutes.
 const CALM_TICKS: u32 = 600 / TICK_S;
+/// Hits that are missing before calm is believed, where calls are rare.
+const CALM_HITS: f64 = 4.0;
 /// A closed incident that comes back within this time is the same one: half an hour.
 const REFIRE_TICKS: u32 = 1800 / TICK_S;
 /// After 8 hours a level is the new normal.
-pub const ACCEPT_TICKS: u32 = 8 * 3600 / TICK_S;
+const ACCEPT_TICKS: u32 = 8 * 3600 / TICK_S;
+/// What grows for days is normal after one: 24 hours.
+const ACCEPT_SLOW_TICKS: u32 = 24 * 3600 / TICK_S;
+/// Leaves remembered of an incident that grows.
+const LEAVES_MAX: usize = 1000;
 /// Share of the rise below which it counts as over.
 const CLOSE_SHARE: f64 = 0.4;
 /// The gauge forgets half in five minutes, or in ten calls where calls are rare.
@@ -49,11 +56,17 @@ pub struct Entry {
     pub leaves: Vec<Key>,
     /// Signals that it is about; 0 = watched by who raised it.
     pub signals: u32,
+    /// Signals of its symptoms.
+    symptoms: u32,
     pub opened: u32,
     pub onset: u32,
     pub closed: Option<u32>,
     gauge: Gauge,
+    /// Trials and hits since the onset.
+    total: (f64, f64),
     calm_since: Option<u32>,
+    /// Trials since.
+    calm_trials: f64,
 }
 
 /// The share of hits now.
@@ -75,6 +88,42 @@ impl Ledger {
             let lasting = e.incident.kind != Kind::ModelChange || age <= MODEL_CHANGE_TICKS;
             (same || lasting && explains(e.incident.kind, kind)) && e.touches(key, leaves)
         })
+    }
+
+    /// A symptom is part of an open incident.
+    pub fn attach(&mut self, at: usize, signals: u32) {
+        self.attached += 1;
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.symptoms |= signals;
+        }
+    }
+
+    /// A finding of the same kind is part of an open incident: the wider scope is the truer one.
+    pub fn widen(
+        &mut self,
+        at: usize,
+        key: &Key,
+        leaves: &[Key],
+        scope: &Scope,
+        tick: u32,
+        out: &mut Vec<Change>,
+    ) {
+        self.attached += 1;
+        let Some(entry) = self.entries.get_mut(at) else {
+            return;
+        };
+        let more = leaves.iter().filter(|leaf| !entry.leaves.contains(leaf));
+        let more: Vec<Key> = more.take(LEAVES_MAX).copied().collect();
+        entry.leaves.extend(more);
+        if entry.key != *key && contains(key, &entry.key) && entry.closed.is_none() {
+            entry.key = *key;
+            entry.incident.scope = scope.clone();
+            out.push(Change {
+                at_ns: end_of(tick),
+                state: State::Updated,
+                incident: entry.incident.clone(),
+            });
+        }
     }
 
     /// Opens an incident.
@@ -108,7 +157,7 @@ impl Ledger {
         for entry in &mut self.entries {
             if entry.closed.is_none() && entry.signals != 0 && entry.is_over(tick) {
                 entry.close(tick, out);
-                ended.push((entry.leaves.clone(), entry.signals));
+                ended.push(entry.begins_anew());
             }
         }
         self.entries.retain(|e| {
@@ -145,14 +194,20 @@ impl Entry {
                 hits: incident.observed.value * trials,
                 tick,
             },
+            total: (
+                incident.observed.sample as f64,
+                incident.observed.value * incident.observed.sample as f64,
+            ),
             incident,
             key,
             leaves,
             signals,
+            symptoms: 0,
             opened: tick,
             onset,
             closed: None,
             calm_since: None,
+            calm_trials: 0.0,
         }
     }
 
@@ -181,20 +236,43 @@ impl Entry {
         let rare = 0.5_f64.powf(1.0 / GAUGE_CALLS);
         let keep = 0.5_f64.powf(passed / GAUGE_TICKS).max(rare);
         let hit = if hits & self.signals != 0 { 1.0 } else { 0.0 };
+        self.total.0 += 1.0;
+        self.calm_trials += 1.0;
+        self.total.1 += hit;
         gauge.trials = gauge.trials * keep + 1.0;
         gauge.hits = gauge.hits * keep + hit;
         gauge.tick = tick;
     }
 
     fn is_over(&mut self, tick: u32) -> bool {
+        // What was seen at first was seen because it was much; the mean since is lower.
         let seen = &self.incident.observed;
-        let limit = seen.baseline + CLOSE_SHARE * (seen.value - seen.baseline).max(0.0);
+        let value = seen.value.min(self.total.1 / self.total.0.max(1.0));
+        let limit = seen.baseline + CLOSE_SHARE * (value - seen.baseline).max(0.0);
         if self.gauge.hits / self.gauge.trials.max(1.0) > limit {
             self.calm_since = None;
-            return tick.saturating_sub(self.opened) > ACCEPT_TICKS;
+            self.calm_trials = 0.0;
+            let slow = matches!(
+                self.incident.kind,
+                Kind::ContextGrowth | Kind::CostBurn | Kind::InputShift
+            );
+            return tick.saturating_sub(self.opened)
+                > if slow {
+                    ACCEPT_SLOW_TICKS
+                } else {
+                    ACCEPT_TICKS
+                };
         }
         let since = *self.calm_since.get_or_insert(tick);
-        tick.saturating_sub(since) >= CALM_TICKS
+        let enough =
+            self.calm_trials * value >= CALM_HITS || tick.saturating_sub(since) > ACCEPT_TICKS;
+        tick.saturating_sub(since) >= CALM_TICKS && enough
+    }
+
+    /// The leaves and signals whose tests begin anew after it.
+    pub fn begins_anew(&self) -> (Vec<Key>, u32) {
+        let own = signal::of_kind(self.incident.kind);
+        (self.leaves.clone(), self.signals | self.symptoms | own)
     }
 
     /// Ends it.

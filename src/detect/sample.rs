@@ -73,7 +73,7 @@ impl Sample {
     /// Reads a fact.
     pub fn new(call: &CallFact<'_>, leaf: u32, names: &mut Names) -> Sample {
         let class = FailureClass::parse(call.failure_class);
-        let hit = class.and_then(signal::of_class).map_or(0, Signal::bit);
+        let hit = class.map_or(0, signal::hits_of);
         let tool_hit = if call.tool.is_empty() {
             0
         } else {

@@ -15,6 +15,8 @@ pub enum Signal {
     Quota,
     Auth,
     Outage,
+    /// Of the outages, those that the provider tells itself: timeouts, which every day has, left out.
+    Broken,
     Empty,
     Truncated,
     Refusal,
@@ -39,7 +41,7 @@ pub enum Signal {
 }
 
 /// Number of signals.
-pub const SIGNALS: usize = 23;
+pub const SIGNALS: usize = 24;
 
 /// What is known of a signal beforehand.
 pub struct Spec {
@@ -90,15 +92,16 @@ pub static SPECS: [Spec; SIGNALS] = [
     spec(Kind::QuotaExhausted, 0.0003, 0.04, 16, METERED),
     spec(Kind::AuthFailure, 0.0005, 0.04, 30, METERED),
     spec(Kind::ProviderOutage, 0.04, 0.03, 56, WIDE),
+    spec(Kind::ProviderOutage, 0.008, 0.02, 56, WIDE),
     spec(Kind::EmptyRise, 0.01, 0.02, 56, WIDE),
     spec(Kind::TruncatedRise, 0.015, 0.025, 30, WIDE),
     spec(Kind::RefusalRise, 0.005, 0.02, 30, WIDE),
     spec(Kind::ContentFilterRise, 0.003, 0.02, 30, WIDE),
     spec(Kind::SchemaViolationRise, 0.02, 0.025, 30, WIDE),
     spec(Kind::InvalidRequestRise, 0.002, 0.025, 30, WIDE),
-    silent(0.001),
+    spec(Kind::ContextThrash, 0.001, 0.03, 56, OURS),
     spec(Kind::ModelDeprecation, 0.0002, 0.02, 16, WIDE),
-    spec(Kind::ToolErrorRise, 0.025, 0.05, 56, WIDE),
+    spec(Kind::ToolErrorRise, 0.025, 0.05, 56, OURS),
     spec(Kind::RetryStorm, 0.5, 0.2, 56, OURS),
     spec(Kind::RetryStorm, 0.0005, 0.01, 56, OURS),
     spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
@@ -106,8 +109,8 @@ pub static SPECS: [Spec; SIGNALS] = [
     spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
     spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
     spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
-    spec(Kind::ContextGrowth, 0.04, 0.1, 56, OURS),
-    spec(Kind::CostBurn, 0.04, 0.12, 56, OURS),
+    spec(Kind::ContextGrowth, 0.04, 0.14, 56, OURS),
+    spec(Kind::CostBurn, 0.04, 0.1, 56, OURS),
     silent(0.04),
 ];
 
@@ -141,6 +144,25 @@ pub fn of_class(class: FailureClass) -> Option<Signal> {
     })
 }
 
+/// The signals that a failure class hits, as a mask.
+pub fn hits_of(class: FailureClass) -> u32 {
+    use FailureClass::*;
+    let broken = matches!(
+        class,
+        CapacityOverloaded | ProviderServerError | ProviderUnavailable
+    );
+    of_class(class).map_or(0, Signal::bit) | if broken { Signal::Broken.bit() } else { 0 }
+}
+
+/// All signals of a kind.
+pub fn of_kind(kind: Kind) -> u32 {
+    let of = |s: &&Signal| s.spec().kind == Some(kind);
+    Signal::ALL
+        .iter()
+        .filter(of)
+        .fold(0, |mask, s| mask | s.bit())
+}
+
 /// Failures after which a client that retries at all retries.
 pub fn invites_retry(class: FailureClass) -> bool {
     matches!(
@@ -160,6 +182,7 @@ impl Signal {
             Quota,
             Auth,
             Outage,
+            Broken,
             Empty,
             Truncated,
             Refusal,

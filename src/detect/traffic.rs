@@ -17,6 +17,8 @@ use super::{
 
 /// Tenants of services that are counted; more are not watched, only their service is.
 const CELLS_MAX: usize = 200_000;
+/// Features and services that are counted.
+const VOLUMES_MAX: usize = 50_000;
 /// Levels of the lattice whose volume is watched: feature, service.
 const FEATURE: u8 = 1;
 const SERVICE: u8 = 2;
@@ -51,6 +53,9 @@ impl Traffic {
         [FEATURE, SERVICE].map(|level| {
             let own = lattice::project(level, key).or_else(|| lattice::project(SERVICE, key));
             let own = own.unwrap_or_default();
+            if self.volumes.len() >= VOLUMES_MAX && !self.volume_of.contains_key(&own) {
+                return u32::MAX;
+            }
             *self.volume_of.entry(own).or_insert_with(|| {
                 self.volumes.push(Volume::new(own, tick));
                 self.volumes.len() as u32 - 1

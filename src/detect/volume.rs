@@ -12,7 +12,13 @@ use super::{cusum::TICK_S, lattice::Key};
 const HOURS: usize = 168;
 const HOUR_TICKS: u32 = 3600 / TICK_S;
 /// Hours of history before anything is said about volume.
-const LEARN_HOURS: u32 = 25;
+const LEARN_HOURS: u32 = 49;
+/// Calls a minute that are expected at least: below, growth is not worth an alert.
+const RATE_MIN: f32 = 0.2;
+/// Of the busiest five minutes at this hour, this share may be lasting: a batch fills a part of an hour.
+const PEAK_SHARE: f32 = 0.6;
+/// Evidence fades, share kept a minute: e-fold in 45 minutes.
+const FADE: f32 = 0.978;
 /// Days of history before a silence means something.
 const SILENCE_DAYS: usize = 3;
 /// A campaign or a second batch may triple the traffic; from five times somebody has to know.
@@ -26,7 +32,9 @@ const MINUTE_CAP: f32 = 4.0;
 const EVIDENCE: f32 = 10.0;
 /// Minutes and calls that are needed beside.
 const MINUTES_MIN: u32 = 4;
-const CALLS_MIN: f32 = 40.0;
+const CALLS_MIN: f32 = 30.0;
+/// Time constant of the peak, minutes.
+const PEAK_MINUTES: f32 = 4.0;
 /// Expected calls in a silence that chance does not explain (e^-20), and its least length.
 const SILENT_CALLS: f32 = 20.0;
 const SILENT_MINUTES: f32 = 15.0;
@@ -48,6 +56,10 @@ pub struct Volume {
     pub key: Key,
     /// Calls of each hour of the week; negative = not known.
     hours: Vec<f32>,
+    /// The busiest five minutes of each, calls a minute.
+    peaks: Vec<f32>,
+    peak: f32,
+    lately: f32,
     hour: u32,
     first_hour: u32,
     this_hour: f32,
@@ -112,6 +124,9 @@ impl Volume {
         Volume {
             key,
             hours: Vec::new(),
+            peaks: Vec::new(),
+            peak: 0.0,
+            lately: 0.0,
             hour: tick / HOUR_TICKS,
             first_hour: tick / HOUR_TICKS,
             this_hour: 0.0,
@@ -153,6 +168,8 @@ impl Volume {
             .filter(|_| !accepted)
             .map_or(f32::MAX, |high| 2.0 * high);
         self.this_hour += now.min(cap);
+        self.lately += (now.min(cap) - self.lately) / PEAK_MINUTES;
+        self.peak = self.peak.max(self.lately);
         self.long = self.long * SHARE_KEEP + now.min(cap);
         if let Some(turn) = self.silence(now) {
             return turn;
@@ -181,6 +198,7 @@ impl Volume {
     fn end_hour(&mut self, hour: u32) {
         if self.hours.is_empty() {
             self.hours = vec![-1.0; HOURS];
+            self.peaks = vec![-1.0; HOURS];
         }
         for passed in self.hour..hour.min(self.hour + HOURS as u32) {
             let calls = std::mem::take(&mut self.this_hour);
@@ -189,9 +207,16 @@ impl Volume {
             if let Some(slot) = self.hours.get_mut(passed as usize % HOURS) {
                 *slot = if whole { calls } else { -1.0 };
             }
+            if let Some(slot) = self.peaks.get_mut(passed as usize % HOURS) {
+                *slot = std::mem::take(&mut self.peak);
+            }
         }
         self.hour = hour;
-        let mut same = self.same_hours(hour);
+        let mut same = self.same_hours(hour, &self.hours);
+        let peak = self
+            .same_hours(hour, &self.peaks)
+            .into_iter()
+            .fold(0.0, f32::max);
         same.sort_by(f32::total_cmp);
         let enough = hour.saturating_sub(self.first_hour) >= LEARN_HOURS && !same.is_empty();
         let second = same
@@ -200,7 +225,7 @@ impl Volume {
         self.high = same
             .get(second)
             .filter(|_| enough)
-            .map(|calls| (calls / 60.0).max(0.02));
+            .map(|calls| (calls / 60.0).max(PEAK_SHARE * peak).max(RATE_MIN));
         let days = same.len() / 3;
         self.low = match same.first() {
             Some(least) if days >= SILENCE_DAYS => least / 60.0 / 2.0,
@@ -209,13 +234,13 @@ impl Volume {
     }
 
     /// Calls of this hour and its neighbours on the days before.
-    fn same_hours(&self, hour: u32) -> Vec<f32> {
+    fn same_hours(&self, hour: u32, of: &[f32]) -> Vec<f32> {
         let hours = (1..=7_u32).flat_map(|day| (0..3).map(move |beside| (day, beside)));
         hours
             .filter_map(|(day, beside)| (hour + beside).checked_sub(day * 24 + 1))
             // A neighbour of the hour a week ago has been written over.
             .filter(|at| hour - at <= HOURS as u32 && *at > self.first_hour)
-            .filter_map(|at| self.hours.get(at as usize % HOURS).copied())
+            .filter_map(|at| of.get(at as usize % HOURS).copied())
             .filter(|calls| *calls >= 0.0)
             .collect()
     }
@@ -246,7 +271,7 @@ impl Poisson {
                 ..Poisson::default()
             };
         }
-        self.s += gain.min(MINUTE_CAP);
+        self.s = self.s * FADE + gain.min(MINUTE_CAP);
         if self.s <= 0.0 {
             return Turn::Nothing;
         }
