@@ -7,6 +7,7 @@
 mod check;
 mod classify;
 pub mod enrich;
+mod journal;
 mod knowledge;
 mod logging;
 mod print_config;
@@ -87,6 +88,8 @@ enum Command {
     Query { sql: String },
     /// Print the tables as SQL, or make them
     Schema { action: SchemaAction },
+    /// Look at what is acknowledged and not in the store yet
+    Journal { action: JournalAction },
     /// The process that runs the embedded engine; started by `serve`
     #[command(hide = true)]
     Engine,
@@ -99,6 +102,17 @@ pub enum SchemaAction {
     Print,
     /// Bring the store to the current schema
     Apply,
+}
+
+/// What to do with the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JournalAction {
+    /// Print what waits, and what is in quarantine
+    Status,
+    /// Read every byte and name what is damaged
+    Verify,
+    /// Send what is in quarantine to the store again
+    Replay,
 }
 
 /// Why a command did not do what was asked for.
@@ -161,6 +175,14 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
             block_on(async move { Ok(query::run(&target, &sql).await?) })
         }
         Command::Schema { action } => block_on(apply_schema(load(file)?.0, action)),
+        Command::Journal { action } => {
+            let (config, _) = load(file)?;
+            match action {
+                JournalAction::Status => journal::status(&config),
+                JournalAction::Verify => journal::verify(&config),
+                JournalAction::Replay => block_on(async move { journal::replay(&config).await }),
+            }
+        }
         // No runtime here: the child builds what it needs after the engine is set up.
         Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
     }
