@@ -6,6 +6,7 @@
 //! from when one was due. The store is a server in this process that takes everything. The CPU
 //! figures hold the sender and that server, too: the difference between the lines is the journal.
 
+#[allow(dead_code, reason = "the stages use the small spans, too")]
 #[path = "stages/payload.rs"]
 mod payload;
 
