@@ -102,7 +102,8 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     admin.end().await;
     tokio::task::block_in_place(|| journal.close());
     if let Some(preparing) = preparing {
-        preparing.abort();
+        // A migration is not left half-way; an attempt that takes too long ends with the process.
+        _ = tokio::time::timeout(DRAIN_MAX, preparing).await;
     }
     let left = match delivering.get() {
         Some(delivery) => delivery.drain(DRAIN_MAX).await,
@@ -197,12 +198,13 @@ async fn deliver(
     let (layout, batch) = (config.layout(), config.batch.clone());
     let (journal, delivering) = (Arc::clone(journal), Arc::clone(delivering));
     let stop = stop.clone();
+    let embedded = matches!(config.storage, Storage::Embedded { .. });
     let (tell, first) = tokio::sync::oneshot::channel();
     // In a task of its own, so that waiting no longer does not cut a migration off half-way.
     let task = tokio::spawn(async move {
         let mut tell = Some(tell);
         while !stop.is_cancelled() {
-            let prepared = prepare(&store, &layout).await;
+            let prepared = prepare(&store, &layout, embedded).await;
             let done = prepared.is_ok();
             match &prepared {
                 // Set once: this comes once.
@@ -217,7 +219,10 @@ async fn deliver(
             if done {
                 return;
             }
-            tokio::time::sleep(STORE_RETRY).await;
+            tokio::select! {
+                () = tokio::time::sleep(STORE_RETRY) => {}
+                () = stop.cancelled() => {}
+            }
         }
     });
     match tokio::time::timeout(STORE_WAIT_MAX, first).await {
@@ -237,7 +242,12 @@ fn not_ready(why: &MigrateError) {
     tracing::warn!("ClickHouse is not ready, trying again; the journal keeps what comes: {why}");
 }
 
-async fn prepare(store: &Store, layout: &Layout) -> Result<(), MigrateError> {
+async fn prepare(store: &Store, layout: &Layout, embedded: bool) -> Result<(), MigrateError> {
+    if embedded {
+        // Whoever held it died with the last engine, which was ours alone. Without a database
+        // there is no lock.
+        _ = migrate::break_lock(store, layout).await;
+    }
     let applied = migrate::apply(store, layout).await?;
     if !applied.migrations.is_empty() {
         tracing::info!(migrations = ?applied.migrations, "schema applied");
