@@ -263,13 +263,13 @@ fn kills_of_the_engine_lose_and_double_nothing() {
 }
 
 #[test]
-#[ignore = "takes many minutes; its result is in docs/reliability.md"]
+#[ignore = "takes many minutes"]
 fn two_hundred_kills_of_the_collector() {
     run(Victim::Collector, 200);
 }
 
 #[test]
-#[ignore = "takes many minutes; its result is in docs/reliability.md"]
+#[ignore = "takes many minutes"]
 fn two_hundred_kills_of_the_engine() {
     run(Victim::Engine, 200);
 }
