@@ -11,6 +11,7 @@ mod demo;
 pub mod detect;
 pub mod enrich;
 mod health;
+mod journal;
 mod knowledge;
 mod logging;
 mod own_numbers;
@@ -129,6 +130,8 @@ enum Command {
     },
     /// Is the collector ready? Exit code 0 if it is; for health checks
     Health,
+    /// Look at what is acknowledged and not in the store yet
+    Journal { action: JournalAction },
     /// The process that runs the embedded engine; started by `serve`
     #[command(hide = true)]
     Engine,
@@ -141,6 +144,17 @@ pub enum SchemaAction {
     Print,
     /// Bring the store to the current schema
     Apply,
+}
+
+/// What to do with the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JournalAction {
+    /// Print what waits, and what is in quarantine
+    Status,
+    /// Read every byte and name what is damaged
+    Verify,
+    /// Send what is in quarantine to the store again
+    Replay,
 }
 
 /// Why a command did not do what was asked for.
@@ -236,6 +250,14 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
             block_on(async move { top::run(&target, once).await })
         }
         Command::Health => block_on(health::run(load(config_file)?.0.admin_listen)),
+        Command::Journal { action } => {
+            let (config, _) = load(config_file)?;
+            match action {
+                JournalAction::Status => journal::status(&config),
+                JournalAction::Verify => journal::verify(&config),
+                JournalAction::Replay => block_on(async move { journal::replay(&config).await }),
+            }
+        }
         // No runtime here: the child builds what it needs after the engine is set up.
         Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
     }

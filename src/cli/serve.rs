@@ -128,7 +128,8 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     });
     alerts.shutdown().await;
     if let Some(preparing) = preparing {
-        preparing.abort();
+        // A migration is not left half-way; an attempt that takes too long ends with the process.
+        _ = tokio::time::timeout(DRAIN_MAX, preparing).await;
     }
     let left = match delivering.get() {
         Some(delivery) => delivery.drain(DRAIN_MAX).await,
@@ -236,37 +237,57 @@ async fn deliver(
 ) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
     let (layout, batch) = (config.layout(), config.batch.clone());
     let (journal, delivering) = (Arc::clone(journal), Arc::clone(delivering));
-    let begin = move |store: Store| {
-        // Set once: this is called once.
-        _ = delivering.set(journal.deliver_to(store, batch));
-    };
-    match tokio::time::timeout(STORE_WAIT_MAX, prepare(&store, &layout)).await {
-        Ok(Ok(())) => {
-            begin(store);
-            return Ok(None);
-        }
-        Ok(Err(MigrateError::Store(error @ WriteError::Retry { .. }))) => not_ready(&error),
-        Ok(Err(error)) => return Err(error.into()),
-        Err(_) => not_ready(&"it does not answer"),
-    }
     let stop = stop.clone();
-    Ok(Some(tokio::spawn(async move {
+    let embedded = matches!(config.storage, Storage::Embedded { .. });
+    let (tell, first) = tokio::sync::oneshot::channel();
+    // In a task of its own, so that waiting no longer does not cut a migration off half-way.
+    let task = tokio::spawn(async move {
+        let mut tell = Some(tell);
         while !stop.is_cancelled() {
-            tokio::time::sleep(STORE_RETRY).await;
-            match prepare(&store, &layout).await {
-                Ok(()) => return begin(store),
-                // The journal keeps what comes meanwhile.
-                Err(error) => not_ready(&error),
+            let prepared = prepare(&store, &layout, embedded).await;
+            let done = prepared.is_ok();
+            match &prepared {
+                // Set once: this comes once.
+                Ok(()) => _ = delivering.set(journal.deliver_to(store.clone(), batch.clone())),
+                Err(error) if tell.is_none() || is_passing(error) => not_ready(error),
+                Err(_) => {}
+            }
+            if let Some(tell) = tell.take() {
+                // Who started may wait no longer.
+                _ = tell.send(prepared);
+            }
+            if done {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_RETRY) => {}
+                () = stop.cancelled() => {}
             }
         }
-    })))
+    });
+    match tokio::time::timeout(STORE_WAIT_MAX, first).await {
+        Ok(Ok(Err(error))) if !is_passing(&error) => {
+            task.abort();
+            Err(error.into())
+        }
+        _ => Ok(Some(task)),
+    }
 }
 
-fn not_ready(why: &dyn std::fmt::Display) {
+fn is_passing(error: &MigrateError) -> bool {
+    matches!(error, MigrateError::Store(WriteError::Retry { .. }))
+}
+
+fn not_ready(why: &MigrateError) {
     tracing::warn!("ClickHouse is not ready, trying again; the journal keeps what comes: {why}");
 }
 
-async fn prepare(store: &Store, layout: &Layout) -> Result<(), MigrateError> {
+async fn prepare(store: &Store, layout: &Layout, embedded: bool) -> Result<(), MigrateError> {
+    if embedded {
+        // Whoever held it died with the last engine, which was ours alone. Without a database
+        // there is no lock.
+        _ = migrate::break_lock(store, layout).await;
+    }
     let applied = migrate::apply(store, layout).await?;
     if !applied.migrations.is_empty() {
         tracing::info!(migrations = ?applied.migrations, "schema applied");

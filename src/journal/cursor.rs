@@ -58,10 +58,8 @@ impl<H: Handle> Cursor<H> {
     pub fn at(index: Arc<Index<H>>, table: Table, from: BlockId) -> Cursor<H> {
         let mut cursor = Cursor::new(index, table, None);
         cursor.at = from.record;
-        cursor.after = match from.index.checked_sub(1) {
-            Some(index) => Some(BlockId { index, ..from }),
-            None => None,
-        };
+        let before = from.index.checked_sub(1);
+        cursor.after = before.map(|index| BlockId { index, ..from });
         cursor
     }
 

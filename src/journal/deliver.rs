@@ -12,6 +12,8 @@
 pub(super) mod gather;
 mod insert;
 mod lane;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,

@@ -88,13 +88,14 @@ pub fn scan<F: Files>(
             Err(BadHeader::Version(found)) => return Err(ScanError::Version { name, found }),
             // The ledger knows the id, too. A header that was never finished has no records.
             Err(BadHeader::Damaged) => {
+                let header = DamagedBytes {
+                    segment: *number,
+                    from: 0,
+                    to: HEADER_BYTES,
+                    reason: Damage::Checksum,
+                };
                 scan.damage
-                    .extend((length > HEADER_BYTES).then(|| DamagedBytes {
-                        segment: *number,
-                        from: 0,
-                        to: HEADER_BYTES,
-                        reason: Damage::Checksum,
-                    }));
+                    .extend((length > HEADER_BYTES).then_some(header));
                 segment::seed(journal, *number)
             }
         };

@@ -223,6 +223,12 @@ async fn is_stale(store: &Store, layout: &Layout) -> Result<bool, MigrateError> 
     Ok(count.trim_ascii() != b"0")
 }
 
+/// Removes the lock of a migrator that died. Only for who knows that no other can be at work: the
+/// owner of an embedded store.
+pub async fn break_lock(store: &Store, layout: &Layout) -> Result<(), WriteError> {
+    unlock(store, layout).await
+}
+
 async fn unlock(store: &Store, layout: &Layout) -> Result<(), WriteError> {
     const DROP: &str = "DROP TABLE IF EXISTS {database}.schema_migrations_lock{on_cluster} SYNC";
     store.execute(&layout.render(DROP)).await

@@ -54,6 +54,7 @@ fn request(trace: u8, service: &str) -> [SpanOf; 2] {
 fn send(lapwing: &Lapwing, spans: &[SpanOf]) {
     let answer = post(lapwing.http, "/v1/traces", &[PROTOBUF], &traces(spans));
     assert_eq!((answer.status, answer.text().as_str()), (200, ""));
+    lapwing.settle();
 }
 
 /// What the read-only door answers, as dashboards ask it.

@@ -103,9 +103,10 @@ impl Inserter {
                     let first = self.config.backoff_first.min(*after);
                     (first, self.config.backoff_max)
                 }
-                // The server said so before it looked at the data.
+                // It may be a view's table that is missing, behind one that has the rows already.
                 WriteError::Hold { .. } => {
                     refusals = 0;
+                    in_doubt = true;
                     (self.config.backoff_first, HOLD_BACKOFF_MAX)
                 }
                 WriteError::Split { .. } | WriteError::Permanent { .. } if !in_doubt => {

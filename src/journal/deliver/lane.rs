@@ -31,8 +31,9 @@ use crate::{
     store::{Store, WriteError},
 };
 
-/// A batch looks for more blocks this many times while it waits for company.
+/// A batch looks for more blocks this many times while it waits for company, and at least so often.
 const LOOKS_PER_DELAY: u32 = 8;
+const LOOK_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// The pause after the journal's own disk did not do what was asked.
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -153,7 +154,8 @@ impl<F: Files> Lane<F> {
             if now >= ripe || hurry.is_cancelled() {
                 return (cursor, batch);
             }
-            let look = ripe.min(now + self.config.max_delay / LOOKS_PER_DELAY);
+            let pause = (self.config.max_delay / LOOKS_PER_DELAY).min(LOOK_PAUSE_MAX);
+            let look = ripe.min(now + pause);
             _ = timeout_at(look, hurry.cancelled()).await;
         }
     }
