@@ -30,7 +30,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{Config, Report, Sources};
+use crate::config::{Config, Report, Sources, Storage};
 
 /// Wrong usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -102,6 +102,8 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Fetch the engine library into the cache, as the first start would, and print where it is
+    FetchEngine,
     /// Is the collector ready? Exit code 0 if it is; for health checks
     Health,
     /// The process that runs the embedded engine; started by `serve`
@@ -186,6 +188,10 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
             let target = target::of(&load(file)?.0)?;
             block_on(async move { top::run(&target, once).await })
         }
+        Command::FetchEngine => {
+            let (config, _) = load(file)?;
+            block_on(async move { fetch_engine(&config).await })
+        }
         Command::Health => block_on(health::run(load(file)?.0.admin_listen)),
         // No runtime here: the child builds what it needs after the engine is set up.
         Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
@@ -202,6 +208,16 @@ async fn apply_schema(config: Config, action: SchemaAction) -> anyhow::Result<()
         SchemaAction::Apply => (target::of(&config)?, schema::Action::Apply),
     };
     Ok(schema::run(&target, &layout, action).await?)
+}
+
+async fn fetch_engine(config: &Config) -> anyhow::Result<()> {
+    let own = match &config.storage {
+        Storage::Embedded { library, .. } => library.as_deref(),
+        Storage::Server(_) => None,
+    };
+    let library = crate::store::embedded::fetch::library(own).await?;
+    say(&format!("{}", library.display()));
+    Ok(())
 }
 
 /// The configuration of this process, and its warnings.
