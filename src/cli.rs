@@ -190,7 +190,9 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
         }
         Command::FetchEngine => {
             let (config, _) = load(file)?;
-            block_on(async move { fetch_engine(&config).await })
+            let mut library = String::new();
+            block_on(async { Ok(library = fetch_engine(&config).await?) })?;
+            print(&library)
         }
         Command::Health => block_on(health::run(load(file)?.0.admin_listen)),
         // No runtime here: the child builds what it needs after the engine is set up.
@@ -210,14 +212,14 @@ async fn apply_schema(config: Config, action: SchemaAction) -> anyhow::Result<()
     Ok(schema::run(&target, &layout, action).await?)
 }
 
-async fn fetch_engine(config: &Config) -> anyhow::Result<()> {
+/// The engine library's path, as a line.
+async fn fetch_engine(config: &Config) -> anyhow::Result<String> {
     let own = match &config.storage {
         Storage::Embedded { library, .. } => library.as_deref(),
         Storage::Server(_) => None,
     };
     let library = crate::store::embedded::fetch::library(own).await?;
-    say(&format!("{}", library.display()));
-    Ok(())
+    Ok(format!("{}\n", library.display()))
 }
 
 /// The configuration of this process, and its warnings.

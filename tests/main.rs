@@ -21,6 +21,10 @@ mod failures;
 mod front;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
+/// A newcomer's path, from the README's own lines.
+mod newcomer;
+/// Images, chart, unit and sample configurations.
+mod packaging;
 /// The receivers, spoken to on the wire: request bytes to status, headers and body.
 mod receive;
 /// What must not slip in the sources.
