@@ -191,7 +191,10 @@ fn dispatch(command: Command, file: Option<&Path>) -> Result<(), Failure> {
         Command::FetchEngine => {
             let (config, _) = load(file)?;
             let mut library = String::new();
-            block_on(async { Ok(library = fetch_engine(&config).await?) })?;
+            block_on(async {
+                library = fetch_engine(&config).await?;
+                Ok(())
+            })?;
             print(&library)
         }
         Command::Health => block_on(health::run(load(file)?.0.admin_listen)),
