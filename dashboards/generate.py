@@ -271,6 +271,7 @@ def alerts_json():
     return {"apiVersion": 1, "groups": [group]}
 
 
+ALERTS_HEAD = "# Made by dashboards/generate.py from source/alerts.toml. Copy to /etc/grafana/provisioning/alerting/.\n"
 BOARDS = {}
 
 
@@ -280,7 +281,8 @@ def main():
             board = tomllib.loads(path.read_text())
             BOARDS[board["uid"]] = board
     wanted = {f"{uid}.json": json.dumps(dashboard_json(board), indent=1, ensure_ascii=False) + "\n" for uid, board in BOARDS.items()}
-    wanted["provisioning/alerting/lapwing-rules.json"] = json.dumps(alerts_json(), indent=1, ensure_ascii=False) + "\n"
+    # JSON is YAML; another ending would make Grafana take it for a dashboard.
+    wanted["provisioning/alerting/lapwing-rules.yaml"] = ALERTS_HEAD + json.dumps(alerts_json(), indent=1, ensure_ascii=False) + "\n"
     (HERE / "provisioning/alerting").mkdir(exist_ok=True)
     stale = [name for name, text in wanted.items() if not (HERE / name).exists() or (HERE / name).read_text() != text]
     stale += [path.name for path in HERE.glob("*.json") if path.name not in wanted]

@@ -34,7 +34,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{Config, Report, Sources};
+use crate::config::{Config, Report, Sources, Storage};
 
 /// Wrong usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -128,6 +128,8 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Fetch the engine library into the cache, as the first start would, and print where it is
+    FetchEngine,
     /// Is the collector ready? Exit code 0 if it is; for health checks
     Health,
     /// Look at what is acknowledged and not in the store yet
@@ -258,6 +260,15 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
                 JournalAction::Replay => block_on(async move { journal::replay(&config).await }),
             }
         }
+        Command::FetchEngine => {
+            let (config, _) = load(config_file)?;
+            let mut library = String::new();
+            block_on(async {
+                library = fetch_engine(&config).await?;
+                Ok(())
+            })?;
+            print(&library)
+        }
         // No runtime here: the child builds what it needs after the engine is set up.
         Command::Engine => Ok(crate::store::embedded::run_child().map_err(anyhow::Error::new)?),
     }
@@ -273,6 +284,16 @@ async fn apply_schema(config: Config, action: SchemaAction) -> anyhow::Result<()
         SchemaAction::Apply => (target::of(&config)?, schema::Action::Apply),
     };
     Ok(schema::run(&target, &layout, action).await?)
+}
+
+/// The engine library's path, as a line.
+async fn fetch_engine(config: &Config) -> anyhow::Result<String> {
+    let own = match &config.storage {
+        Storage::Embedded { library, .. } => library.as_deref(),
+        Storage::Server(_) => None,
+    };
+    let library = crate::store::embedded::fetch::library(own).await?;
+    Ok(format!("{}\n", library.display()))
 }
 
 /// The configuration of this process, and its warnings.

@@ -25,6 +25,10 @@ mod failures;
 mod front;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
+/// A newcomer's path, from the README's own lines.
+mod newcomer;
+/// Images, chart, unit and sample configurations.
+mod packaging;
 /// What calls cost, by hand.
 mod prices;
 /// What is told of inputs and outputs, on labelled texts.

@@ -35,13 +35,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// How long the live part with the incidents takes, in minutes
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, env = "LAPWING_DEMO_MINUTES", default_value_t = 4.0)]
     minutes: f64,
     /// Calls per second in the live part
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
     /// Minutes of calm calls in the past that are sent first
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, env = "LAPWING_DEMO_HISTORY", default_value_t = 120)]
     history: u32,
     /// OTLP/HTTP address of the collector; that of the configuration if left out
     #[arg(long, value_name = "URL")]

@@ -11,9 +11,12 @@ use super::{
 };
 
 fn rules() -> Vec<Value> {
-    let path = "dashboards/provisioning/alerting/lapwing-rules.json";
-    let json = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("the rules");
-    let file: Value = serde_json::from_slice(&json).expect("JSON");
+    let path = "dashboards/provisioning/alerting/lapwing-rules.yaml";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let yaml = std::fs::read_to_string(path).expect("the rules");
+    // A line of comment, then JSON, which is YAML.
+    let (_, json) = yaml.split_once('\n').expect("two lines");
+    let file: Value = serde_json::from_str(json).expect("JSON");
     let groups = list(&file["groups"]).iter();
     groups
         .flat_map(|group| list(&group["rules"]).to_vec())

@@ -11,6 +11,9 @@ use crate::support::{clients::now_ns, lapwing::Lapwing};
 const CALLS: u64 = 12_000;
 pub const RANGE_S: u64 = 3 * 3600;
 
+/// An insert of more would need more memory than the engine has by default.
+const CALLS_PER_INSERT: u64 = 250_000;
+
 /// Tables of the calls that are made up; alerts, evaluations, tool calls and the collector's own
 /// numbers are in `others.sql`.
 const CALLS_SQL: &str = include_str!("traffic.sql");
@@ -46,16 +49,24 @@ impl Store {
     pub fn seeded_with(calls: u64, seconds: u64) -> Store {
         let lapwing = Lapwing::start();
         let to_s = now_ns() / 1_000_000_000 / 60 * 60;
-        for sql in [CALLS_SQL, OTHERS_SQL] {
-            let sql = without_comments(sql)
+        let fill = |sql: &str, first: u64| {
+            without_comments(sql)
                 .replace("{rows}", &calls.to_string())
+                .replace("{first}", &first.to_string())
+                .replace("{count}", &CALLS_PER_INSERT.min(calls - first).to_string())
                 .replace("{seconds}", &seconds.to_string())
                 .replace("{to_s}", &to_s.to_string())
-                .replace("{database}", "lapwing");
-            for statement in sql.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
-                let done = lapwing.try_query(statement);
-                done.unwrap_or_else(|error| panic!("{error}\n{statement}"));
-            }
+                .replace("{database}", "lapwing")
+        };
+        let mut script: Vec<_> = (0..calls)
+            .step_by(CALLS_PER_INSERT as usize)
+            .map(|first| fill(CALLS_SQL, first))
+            .collect();
+        let others = fill(OTHERS_SQL, 0);
+        script.extend(others.split(";\n").map(str::to_owned));
+        for statement in script.iter().map(|s| s.trim()).filter(|s| !s.is_empty()) {
+            let done = lapwing.try_query(statement);
+            done.unwrap_or_else(|error| panic!("{error}\n{statement}"));
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
         Store {

@@ -5,6 +5,7 @@
 --   0.75-1     tenant globex runs away: long prompts, again and again
 --   0.80-0.88  gemini-2.5-flash answers with nothing
 --   0.94-1     openai: the quota of production is exhausted
+-- This statement makes {count} of them, from number {first} on.
 -- Every number is a hash of the row's, so the same parameters give the same calls.
 INSERT INTO {database}.llm_call_versions (
     timestamp, duration_ns, ttft_ns, trace_id, span_id, span_name, tenant, service, service_version, environment, region,
@@ -112,4 +113,4 @@ SELECT
     if(tokens_out > 0, tokens_out * 4, 0), if(final_class = 'llm.output.empty' AND dice('only', 2) = 0, ['reasoning_only'], []),
     if(dice('tool', 8) = 0, ['lookup_order'], []), if(final_class = 'llm.tool.invalid_arguments', ['invalid_arguments'], []),
     '', '', 1, 1, 1
-FROM numbers({rows})
+FROM numbers({first}, {count})
