@@ -185,11 +185,6 @@ impl Lapwing {
         self.wait_until_ready();
     }
 
-    /// The same, but waits for nothing.
-    pub fn launch_again(&mut self) {
-        self.process = Self::serve(&self.dir);
-    }
-
     /// Where this collector keeps its data.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
