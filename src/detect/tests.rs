@@ -338,7 +338,10 @@ fn days(alter: impl Fn(&mut CallFact<'static>, f64) -> u32) -> Vec<CallFact<'sta
         .take(4 * 4320)
         .enumerate()
     {
-        let mut call = call;
+        let mut call = CallFact {
+            failure_class: "",
+            ..call
+        };
         call.end_ns = START + i as u64 * 20 * SECOND;
         let copies = alter(&mut call, i as f64 * 20.0 / 3600.0);
         for copy in 0..copies {
