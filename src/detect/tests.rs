@@ -347,6 +347,10 @@ fn days(alter: impl Fn(&mut CallFact<'static>, f64) -> u32) -> Vec<CallFact<'sta
         for copy in 0..copies {
             let mut call = call.clone();
             call.end_ns += u64::from(copy) * SECOND / 4;
+            // More traffic is that of everybody, unless it is very much more.
+            if (2..20).contains(&copies) {
+                call.tenant = ["a", "b", "c", "d"][copy as usize % 4];
+            }
             calls.push(call);
         }
     }
