@@ -8,6 +8,7 @@
 //! `docs/detector.md` says how it works and where every constant comes from.
 
 mod baseline;
+mod cases;
 mod clock;
 mod config;
 mod cusum;
@@ -18,12 +19,14 @@ mod fact;
 mod fit;
 mod incident;
 mod judge;
+mod keys;
 mod lattice;
 mod leaf;
 mod ledger;
 mod level;
 mod models;
 mod names;
+mod news;
 mod sample;
 mod signal;
 mod sketch;

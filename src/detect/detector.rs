@@ -6,9 +6,10 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallFact, Change, DetectorConfig, Dimension, EvalFact, Fact,
+    CallFact, Change, DetectorConfig, Dimension, Fact,
     baseline::{BLOCK_S, Pool},
-    clock::{self, Clock},
+    cases::OwnedEval,
+    clock::Clock,
     cusum::{Rate, TICK_S},
     evals::Evals,
     evidence::Evidence,
@@ -24,11 +25,9 @@ use super::{
 };
 
 pub(super) const MINUTE_TICKS: u32 = 60 / TICK_S;
-const BLOCK_TICKS: u32 = BLOCK_S / TICK_S;
+pub(super) const BLOCK_TICKS: u32 = BLOCK_S / TICK_S;
 /// A silence longer than this is jumped over, ticks: a day.
 const JUMP_TICKS: u32 = 86_400 / TICK_S;
-/// Calls from which a key is not forgotten to make room for new ones.
-const BUSY_CALLS: u32 = 500;
 /// Signals that are tested per tenant too.
 const METERED: u32 = Signal::RateLimit.bit() | Signal::Quota.bit() | Signal::Auth.bit();
 /// Tests of tenants under way, at most.
@@ -43,12 +42,12 @@ pub struct Detector {
     pub(super) names: Names,
     pub(super) leaves: Vec<Leaf>,
     #[serde(skip)]
-    leaf_of: HashMap<Key, u32, FixedState>,
+    pub(super) leaf_of: HashMap<Key, u32, FixedState>,
     /// Leaves that may be used again.
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     /// Keys that found no place, and idle ones that made room.
-    keys_refused: u64,
-    keys_forgotten: u64,
+    pub(super) keys_refused: u64,
+    pub(super) keys_forgotten: u64,
     pub(super) lattice: Lattice,
     pub(super) tenant_nodes: Vec<u32>,
     pub(super) pool: Pool,
@@ -64,7 +63,7 @@ pub struct Detector {
     minute: Vec<u32>,
     /// Tests that got evidence in this tick.
     pub(super) touched: Vec<(u32, u8)>,
-    waiting_evals: Vec<OwnedEval>,
+    pub(super) waiting_evals: Vec<OwnedEval>,
 }
 
 /// What did not go as it should, since the start or the snapshot's.
@@ -84,17 +83,6 @@ pub struct Counters {
     /// Findings that were part of an open incident.
     pub findings_attached: u64,
     pub incidents_refused: u64,
-}
-
-/// An evaluation that waits for its tick.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct OwnedEval {
-    tick: u32,
-    key: Key,
-    suite: u32,
-    run: u32,
-    passed: Option<bool>,
-    score: Option<f64>,
 }
 
 // === impl Detector ===
@@ -175,112 +163,6 @@ impl Detector {
         let leaf = self.leaf(call);
         let sample = Sample::new(call, leaf, &mut self.names);
         self.clock.push(sample);
-    }
-
-    fn wait_eval(&mut self, eval: &EvalFact<'_>) {
-        let mut key = Key::default();
-        for (dimension, text) in [
-            (Dimension::Service, eval.service),
-            (Dimension::Environment, eval.environment),
-            (Dimension::Feature, eval.feature),
-        ] {
-            key[dimension as usize] = self.names.intern(text);
-        }
-        self.clock.advance(eval.end_ns);
-        self.waiting_evals.push(OwnedEval {
-            tick: clock::tick_of(eval.end_ns).max(self.clock.next),
-            key,
-            suite: self.names.intern(eval.suite),
-            run: self.names.intern(eval.run_id),
-            passed: eval.passed,
-            score: eval.score,
-        });
-    }
-
-    /// The leaf of a call, made when it is new.
-    fn leaf(&mut self, call: &CallFact<'_>) -> u32 {
-        let names = &mut self.names;
-        let mut key: Key = [
-            0,
-            names.intern(call.service),
-            names.intern(call.environment),
-            names.intern(call.region),
-            names.intern(call.feature),
-            names.intern(call.provider),
-            names.intern(call.request_model),
-        ];
-        let tick = clock::tick_of(call.end_ns);
-        if let Some(leaf) = self.known(&key, tick) {
-            return leaf;
-        }
-        if self.leaf_of.len() >= self.config.keys_max {
-            self.keys_refused += 1;
-            // What is common to all stays known: the provider.
-            let other = self.names.intern("(other)");
-            key = [0, other, other, 0, other, key[5], other];
-            if let Some(leaf) = self.known(&key, tick) {
-                return leaf;
-            }
-        }
-        let at = match self.free.pop() {
-            Some(at) => at,
-            None => {
-                self.leaves.push(Leaf::default());
-                u32::try_from(self.leaves.len() - 1).unwrap_or(0)
-            }
-        };
-        let nodes = self.lattice.place(at, &key, &self.names);
-        let volumes = self.traffic.place(&key, tick);
-        if let Some(leaf) = self.leaves.get_mut(at as usize) {
-            *leaf = Leaf {
-                key,
-                volumes,
-                hash: self.names.stable(&key),
-                nodes,
-                last_tick: tick,
-                ..Leaf::default()
-            };
-        }
-        self.leaf_of.insert(key, at);
-        at
-    }
-
-    /// The leaf of a key that is known already.
-    fn known(&mut self, key: &Key, tick: u32) -> Option<u32> {
-        let at = *self.leaf_of.get(key)?;
-        let leaf = self.leaves.get_mut(at as usize)?;
-        leaf.last_tick = leaf.last_tick.max(tick);
-        Some(at)
-    }
-
-    /// Makes room when nearly all keys are taken: the idlest go, busy ones stay in any case.
-    fn forget_idle(&mut self, tick: u32) {
-        if self.leaf_of.len() * 10 < self.config.keys_max * 9 {
-            return;
-        }
-        let idle = |leaf: &Leaf| leaf.calls < BUSY_CALLS && leaf.last_tick + BLOCK_TICKS < tick;
-        let mut old: Vec<(u32, u64, u32)> = self
-            .leaf_of
-            .values()
-            .filter_map(|at| self.leaves.get(*at as usize).map(|leaf| (*at, leaf)))
-            .filter(|(_, leaf)| idle(leaf))
-            .map(|(at, leaf)| (leaf.last_tick, leaf.hash, at))
-            .collect();
-        old.sort_unstable();
-        old.truncate(self.config.keys_max / 5);
-        let mut gone = vec![false; self.leaves.len()];
-        for (_, _, at) in old {
-            if let (Some(leaf), Some(gone)) =
-                (self.leaves.get_mut(at as usize), gone.get_mut(at as usize))
-            {
-                self.leaf_of.remove(&leaf.key);
-                *leaf = Leaf::default();
-                *gone = true;
-                self.free.push(at);
-                self.keys_forgotten += 1;
-            }
-        }
-        self.lattice.forget(&gone);
     }
 
     /// Works off every tick that is complete.
@@ -488,30 +370,6 @@ impl Detector {
     fn open(&self, leaf: u32) -> u32 {
         let leaf = self.leaves.get(leaf as usize);
         leaf.map_or(0, |l| self.ledger.signals_of(&l.key))
-    }
-
-    fn run_evals(&mut self, tick: u32, out: &mut Vec<Change>) {
-        if self.waiting_evals.is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.waiting_evals);
-        for eval in waiting {
-            if eval.tick > tick {
-                self.waiting_evals.push(eval);
-                continue;
-            }
-            let case = EvalFact {
-                passed: eval.passed,
-                score: eval.score,
-                ..EvalFact::default()
-            };
-            if let Some(verdict) = self
-                .evals
-                .take(&eval.key, eval.suite, eval.run, &case, tick)
-            {
-                self.eval_news(verdict, &eval.key, tick, out);
-            }
-        }
     }
 
     /// Forgets a test of a tenant.

@@ -232,7 +232,8 @@ impl Evidence {
 fn radius(inside: &[&Odd], outside: &[&Odd], names: &Names) -> Vec<BlastRadius> {
     type Get<'a> = &'a dyn Fn(&Odd) -> String;
     let dimension = |d: Dimension| move |o: &Odd| names.text(o.key[d as usize]).to_owned();
-    let gets: Vec<(&str, Box<dyn Fn(&Odd) -> String + '_>)> = Dimension::ALL
+    type Named<'a> = (&'a str, Box<dyn Fn(&Odd) -> String + 'a>);
+    let gets: Vec<Named<'_>> = Dimension::ALL
         .into_iter()
         .map(|d| {
             (

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Calls after which baselines and sketches are kept.
-const WARM_CALLS: u32 = 24;
+const WARM_CALLS: u32 = 48;
 /// Attempts beyond this one are deep: SDKs of the providers retry twice.
 const USUAL_ATTEMPTS: u16 = 3;
 /// Ticks within which a retry follows its failure.

@@ -48,8 +48,6 @@ struct New {
 /// A model answers that did not before.
 #[derive(Debug, Clone, Copy)]
 pub struct News {
-    pub model: Sym,
-    pub before: Sym,
     pub onset: u32,
     pub seen: u32,
     /// Share of answers since it was first seen.
@@ -120,8 +118,6 @@ impl Set {
             return None;
         }
         let news = News {
-            model,
-            before: self.known.iter().max_by_key(|k| k.1).map_or(0, |k| k.0),
             onset: new.since,
             seen: new.seen,
             share,

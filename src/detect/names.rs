@@ -80,11 +80,6 @@ impl Names {
         hash
     }
 
-    /// How many names there are.
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
-
     /// Builds the index after the texts were read back.
     pub fn rebuild(&mut self) {
         self.index = self.texts.iter().cloned().zip(0..).collect();
