@@ -196,6 +196,39 @@ async fn panels_show_what_happened() {
     assert_eq!(column(&hostile, 5), [HOSTILE]);
 }
 
+/// A call whose class turned out to be another: the first version is taken back.
+#[test]
+fn a_correction_leaves_nothing_behind_in_the_sums() {
+    let store = Store::seeded_with(1, store::RANGE_S);
+    for (class, sign, version) in [
+        ("llm.unknown", 1, 1),
+        ("llm.unknown", -1, 1),
+        ("llm.output.truncated", 1, 2),
+    ] {
+        let sql = format!(
+            "INSERT INTO lapwing.llm_call_versions (timestamp, service, trace_id, span_id, attempt, failure_class, \
+             response_model, service_version, sample_weight, sign, version) \
+             VALUES (now64(9), 'late', 't', 's', 1, '{class}', 'm', 'v', 1, {sign}, {version})"
+        );
+        store.lapwing.try_query(&sql).expect("a version");
+    }
+    let value = |sql: &str| store.lapwing.value(sql).expect("a value");
+    let classes = "SELECT arraySort(groupArray((class, n))) FROM (SELECT toString(failure_class) AS class, sum(calls) AS n \
+                   FROM llm_failures_1m WHERE service = 'late' GROUP BY class HAVING n != 0)";
+    assert_eq!(value(classes), "[('llm.output.truncated',1)]");
+    let attempts = "SELECT (sum(calls), sum(failed), sum(output_failed)) FROM llm_traits_5m \
+                    WHERE service = 'late' AND trait = 'attempt'";
+    assert_eq!(value(attempts), "(1,1,1)");
+    assert_eq!(
+        value("SELECT sum(calls) FROM llm_models_seen WHERE service = 'late'"),
+        "1"
+    );
+    assert_eq!(
+        value("SELECT sum(calls) FROM llm_deploys_seen WHERE service = 'late'"),
+        "1"
+    );
+}
+
 #[tokio::test]
 async fn a_trace_id_leads_to_its_trace() {
     let store = Store::seeded();

@@ -21,7 +21,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 const FLOW: &str = "
 SELECT provider, request_model AS model, sum(calls_weighted) / 300 AS per_second,
   sumIf(calls_weighted, failure_class != '') / greatest(sum(calls_weighted), 1) AS failing,
-  toFloat64(sum(cost_usd)) * 12 AS usd_per_hour,
+  if(sum(calls) > sum(calls_without_cost), toFloat64(sum(cost_usd)) * 12, NULL) AS usd_per_hour,
   topKWeightedIf(1)(toString(failure_class), toUInt64(greatest(calls, 0)), failure_class != '')[1] AS mostly
 FROM {database}.llm_calls_1m
 WHERE timestamp > now() - INTERVAL 5 MINUTE
@@ -55,7 +55,8 @@ struct Flow {
     model: String,
     per_second: f64,
     failing: f64,
-    usd_per_hour: f64,
+    /// None: no call of it has a known cost.
+    usd_per_hour: Option<f64>,
     mostly: String,
 }
 
@@ -126,7 +127,7 @@ fn drawn(flow: &[Flow], failing: &[Failing], alerts: &[Alert]) -> String {
     let calls: f64 = flow.iter().map(|f| f.per_second).sum();
     let bad: f64 = flow.iter().map(|f| f.per_second * f.failing).sum();
     let share = if calls > 0.0 { bad / calls } else { 0.0 };
-    let usd: f64 = flow.iter().map(|f| f.usd_per_hour).sum();
+    let usd: f64 = flow.iter().filter_map(|f| f.usd_per_hour).sum();
     line(
         &mut page,
         format!(
@@ -143,14 +144,16 @@ fn drawn(flow: &[Flow], failing: &[Failing], alerts: &[Alert]) -> String {
     );
     for f in flow {
         let failing = format!("{:.1} %", 100.0 * f.failing);
+        let usd = f
+            .usd_per_hour
+            .map_or_else(|| "-".to_owned(), |usd| format!("{usd:.2}"));
         line(
             &mut page,
             format!(
-                "{:14} {:28} {:8.2} {failing:>9} {:9.2}  {}",
+                "{:14} {:28} {:8.2} {failing:>9} {usd:>9}  {}",
                 cut(&f.provider, 14),
                 cut(&f.model, 28),
                 f.per_second,
-                f.usd_per_hour,
                 f.mostly
             ),
         );
