@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         // LangChain's serialised message: the fields lie under `kwargs`.
         let fields = json.get("kwargs").filter(Json::is_object).unwrap_or(json);
         let role = role_of(json, self.arena)
-            .or(role_of(fields, self.arena))
+            .or_else(|| role_of(fields, self.arena))
             .unwrap_or(default);
         self.push_message(role, |reader, parts| {
             for key in ["reasoning_content", "reasoning", "thinking"] {

@@ -38,9 +38,6 @@ pub struct ContentPolicy {
     pub in_traces: bool,
 }
 
-/// A change and what was worked out about it.
-type Row<'a> = (Change<'a>, Enrichment);
-
 // === impl ContentPolicy ===
 
 impl Default for ContentPolicy {
@@ -113,10 +110,10 @@ impl<D: Durable> Pipeline<D> {
             return Ok((receipt, None));
         }
         let observed = observe_all(table, &request, arena);
-        let (changes, waiting, ticket) =
+        let (mut changes, waiting, ticket) =
             self.remember(|memory| memory.spans(table, &request, &observed, arena, now_ns));
-        let rows = self.enrich(&knowledge.rules, changes);
-        self.append(waiting, &rows, |group| {
+        let enrichments = self.enrich(&knowledge.rules, &mut changes.rows);
+        self.append(waiting, &changes.rows, &enrichments, |group| {
             self.push_spans(group, &request, &observed, table);
         });
         Ok((receipt, Some(ticket)))
@@ -139,12 +136,11 @@ impl<D: Durable> Pipeline<D> {
         if request.records.is_empty() {
             return Ok((receipt, None));
         }
-        let (changes, waiting, ticket) =
+        let (mut changes, waiting, ticket) =
             self.remember(|memory| memory.logs(table, &request, arena, now_ns));
-        let in_calls = changes.with_rows.clone();
-        let rows = self.enrich(&knowledge.rules, changes);
-        self.append(waiting, &rows, |group| {
-            self.push_logs(group, &request, table, &in_calls);
+        let enrichments = self.enrich(&knowledge.rules, &mut changes.rows);
+        self.append(waiting, &changes.rows, &enrichments, |group| {
+            self.push_logs(group, &request, table, &changes.with_rows);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -175,23 +171,24 @@ impl<D: Durable> Pipeline<D> {
         }
     }
 
-    fn enrich<'a>(&self, rules: &enrich::Rules, changes: Changes<'a>) -> Vec<Row<'a>> {
-        let corrections = changes.rows.iter().filter(|c| c.sign < 0).count() as u64;
-        let calls = changes.rows.len() as u64 - corrections;
+    /// What is worked out about each row, in their order.
+    fn enrich(&self, rules: &enrich::Rules, rows: &mut [Change<'_>]) -> Vec<Enrichment> {
+        let corrections = rows.iter().filter(|c| c.sign < 0).count() as u64;
+        let calls = rows.len() as u64 - corrections;
         self.stats.calls.fetch_add(calls, Ordering::Relaxed);
         self.stats
             .corrections
             .fetch_add(corrections, Ordering::Relaxed);
-        let rows = changes.rows.into_iter().map(|mut change| {
+        let enrichments = rows.iter_mut().map(|change| {
             let enrichment = enrich::enrich(rules, &change.call);
             // A row taken back needs its measures only; a policy may want no content at all.
             if change.sign < 0 || !self.options.content.in_calls {
                 change.call.input.text = "";
                 change.call.output.text = "";
             }
-            (change, enrichment)
+            enrichment
         });
-        rows.collect()
+        enrichments.collect()
     }
 
     /// Takes a request into the memory. From here on others rest on its rows, which therefore must
@@ -211,11 +208,17 @@ impl<D: Durable> Pipeline<D> {
         (changes, Waiting { outcome, traces }, ticket)
     }
 
-    fn append(&self, waiting: Waiting, rows: &[Row<'_>], push: impl FnOnce(&mut Group)) {
+    fn append(
+        &self,
+        waiting: Waiting,
+        rows: &[Change<'_>],
+        enrichments: &[Enrichment],
+        push: impl FnOnce(&mut Group),
+    ) {
         let Some(lane) = self.lane() else { return };
         lane.append(waiting, |group| {
             push(group);
-            for (change, enrichment) in rows {
+            for (change, enrichment) in rows.iter().zip(enrichments) {
                 let version = Version {
                     sign: change.sign,
                     version: change.version,
