@@ -249,12 +249,21 @@ fn by_stop_words(text: &str) -> &'static str {
         if len == 8 {
             continue;
         }
-        let Some(next) = text.get(at..).and_then(|rest| rest.chars().next()) else {
-            break;
+        let letter = match text.as_bytes().get(at) {
+            Some(byte) if byte.is_ascii() => {
+                at += 1;
+                None
+            }
+            _ => {
+                let Some(next) = text.get(at..).and_then(|rest| rest.chars().next()) else {
+                    break;
+                };
+                at += next.len_utf8();
+                Some(next).filter(|next| next.is_alphabetic())
+            }
         };
-        at += next.len_utf8();
-        if !next.is_ascii() && next.is_alphabetic() {
-            for lower in next.to_lowercase() {
+        if let Some(letter) = letter {
+            for lower in letter.to_lowercase() {
                 let mut bytes = [0; 8];
                 let len = lower.encode_utf8(&mut bytes).len();
                 word.push(bytes, len);

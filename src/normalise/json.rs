@@ -212,9 +212,12 @@ impl<'a> Parser<'a> {
     fn quoted(&mut self, quote: u8) -> Node<'a> {
         let start = self.at + 1;
         let (end, escaped) = string_end(self.text.as_bytes(), start, quote);
-        self.at = end;
-        let inside = self.text.get(start..end).unwrap_or("");
-        let inside = inside.strip_suffix(char::from(quote)).unwrap_or(inside);
+        self.at = (end + 1).min(self.text.len());
+        let mut inside = self.text.get(start..end).unwrap_or("");
+        if end == self.text.len() {
+            // Cut after a quote that was escaped.
+            inside = inside.strip_suffix(char::from(quote)).unwrap_or(inside);
+        }
         if escaped {
             Node::Escaped(inside)
         } else {
@@ -225,7 +228,7 @@ impl<'a> Parser<'a> {
     fn entries(&mut self, depth: usize) -> &'a [(&'a str, Json<'a>)] {
         self.at += 1;
         let mut entries = ArenaVec::with_capacity_in(4, self.arena);
-        while let Some(key) = self.value(depth + 1) {
+        while let Some(key) = self.key(depth + 1) {
             self.skip_blanks();
             if self.byte() != Some(b':') {
                 break;
@@ -234,10 +237,23 @@ impl<'a> Parser<'a> {
             let Some(value) = self.value(depth + 1) else {
                 break;
             };
-            entries.push((key.word(), value));
+            entries.push((key, value));
         }
         self.close();
         entries.into_bump_slice()
+    }
+
+    /// Takes a key: nearly always a string, of which nothing but its inside is wanted.
+    fn key(&mut self, depth: usize) -> Option<&'a str> {
+        self.skip_blanks();
+        let Some(quote @ (b'"' | b'\'')) = self.byte() else {
+            return self.value(depth).map(|key| key.word());
+        };
+        self.nodes_left = self.nodes_left.checked_sub(1)?;
+        match self.quoted(quote) {
+            Node::Plain(key) | Node::Escaped(key) => Some(key),
+            _ => None,
+        }
     }
 
     fn items(&mut self, depth: usize) -> &'a [Json<'a>] {
@@ -271,7 +287,7 @@ fn container_end(bytes: &[u8], mut at: usize) -> usize {
                     return at;
                 }
             }
-            b'"' | b'\'' => (at, _) = string_end(bytes, at, byte),
+            b'"' | b'\'' => at = (string_end(bytes, at, byte).0 + 1).min(bytes.len()),
             _ => {}
         }
     }

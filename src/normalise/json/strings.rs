@@ -2,8 +2,8 @@
 
 use bumpalo::{Bump, collections::String as ArenaString};
 
-/// The position after the closing quote, or the end of a text that was cut; and whether there is
-/// a backslash before it.
+/// The position of the closing quote, or the end of a text that was cut; and whether there is a
+/// backslash before it.
 pub fn string_end(bytes: &[u8], start: usize, quote: u8) -> (usize, bool) {
     let mut at = start;
     // Keys and words end before a vector search has begun.
@@ -17,7 +17,7 @@ pub fn string_end(bytes: &[u8], start: usize, quote: u8) -> (usize, bool) {
     let mut escaped = false;
     loop {
         match bytes.get(at) {
-            Some(byte) if *byte == quote => return (at + 1, escaped),
+            Some(byte) if *byte == quote => return (at, escaped),
             Some(b'\\') => {
                 escaped = true;
                 // Of a text cut after a backslash, this may stand inside a character.
