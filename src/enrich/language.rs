@@ -167,12 +167,17 @@ const STOP_WORDS: [(&str, &[&str]); 15] = [
     ),
 ];
 
-/// The languages that have a word, as bits in the order of [`STOP_WORDS`].
-static LANGUAGES_OF: LazyLock<HashMap<Key, u32, RandomState>> = LazyLock::new(|| {
+/// A count for each language in the order of [`STOP_WORDS`], one byte each: added up by one sum.
+type Hits = u128;
+
+const _: () = assert!(STOP_WORDS.len() <= size_of::<Hits>() && WORDS_MAX <= u8::MAX as usize);
+
+/// The languages that have a word, as a hit for each.
+static LANGUAGES_OF: LazyLock<HashMap<Key, Hits, RandomState>> = LazyLock::new(|| {
     let mut map = HashMap::default();
     for (at, (_, words)) in STOP_WORDS.iter().enumerate() {
         for text in *words {
-            *map.entry(Word::from(*text).key()).or_default() |= 1 << at;
+            *map.entry(Word::from(*text).key()).or_default() |= 1 << (8 * at);
         }
     }
     map
@@ -229,14 +234,11 @@ fn script(text: &str) -> Option<&'static str> {
 }
 
 fn by_stop_words(text: &str) -> &'static str {
-    let mut hits = [0usize; STOP_WORDS.len()];
+    let languages_of = &*LANGUAGES_OF;
+    let mut hits: Hits = 0;
     let mut count = |word: &Word| {
-        let mut languages = LANGUAGES_OF.get(&word.key()).copied().unwrap_or(0);
-        while languages != 0 {
-            if let Some(hit) = hits.get_mut(languages.trailing_zeros() as usize) {
-                *hit += 1;
-            }
-            languages &= languages - 1;
+        if let Some(found) = languages_of.get(&word.key()) {
+            hits += found;
         }
     };
     let mut word = Word::default();
@@ -277,6 +279,7 @@ fn by_stop_words(text: &str) -> &'static str {
     if !word.is_empty() {
         count(&word);
     }
+    let hits = hits.to_le_bytes().map(usize::from);
     let (best, most) = hits
         .iter()
         .copied()
