@@ -15,7 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["block"]),
     ("alert", &["call", "detect", "enrich", "store"]),
     ("journal", &["block", "pipeline", "store"]),
-    ("detect", &[]),
+    ("detect", &["call"]),
     ("watch", &["alert", "detect", "journal"]),
     ("config", &["alert", "detect", "journal", "redact", "store"]),
     ("admin", &[]),

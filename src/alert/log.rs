@@ -66,7 +66,7 @@ pub enum LogError {
     Io { path: PathBuf, source: io::Error },
     #[error("{} was written by a newer lapwing (form {found}): use that one, or move the file away", path.display())]
     Newer { path: PathBuf, found: u32 },
-    #[error("{} belongs to another lapwing that is running", path.display())]
+    #[error("{} is in use by another lapwing that is running; stop that one, or give this one a `data_dir` of its own", path.display())]
     Taken { path: PathBuf },
 }
 

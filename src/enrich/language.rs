@@ -4,15 +4,17 @@
 //! load), so this counts stop words instead. It answers only when the count is clear; a profile
 //! column can say "unsure".
 
+mod word;
+
 use std::sync::LazyLock;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use self::word::{Key, Word, ascii_letters};
+
 /// Words that are looked at: two or three sentences.
 const WORDS_MAX: usize = 32;
-/// No stop word has more bytes.
-const WORD_BYTES_MAX: usize = 20;
 /// Stop words that must be found, of one language.
 const HITS_MIN: usize = 2;
 /// Letters of one script among the letters looked at, in percent, for the script to decide.
@@ -165,12 +167,17 @@ const STOP_WORDS: [(&str, &[&str]); 15] = [
     ),
 ];
 
-/// The languages that have a word, as bits in the order of [`STOP_WORDS`].
-static LANGUAGES_OF: LazyLock<HashMap<&'static str, u32, RandomState>> = LazyLock::new(|| {
+/// A count for each language in the order of [`STOP_WORDS`], one byte each: added up by one sum.
+type Hits = u128;
+
+const _: () = assert!(STOP_WORDS.len() <= size_of::<Hits>() && WORDS_MAX <= u8::MAX as usize);
+
+/// The languages that have a word, as a hit for each.
+static LANGUAGES_OF: LazyLock<HashMap<Key, Hits, RandomState>> = LazyLock::new(|| {
     let mut map = HashMap::default();
     for (at, (_, words)) in STOP_WORDS.iter().enumerate() {
-        for word in *words {
-            *map.entry(*word).or_default() |= 1 << at;
+        for text in *words {
+            *map.entry(Word::from(*text).key()).or_default() |= 1 << (8 * at);
         }
     }
     map
@@ -186,7 +193,9 @@ pub fn language(text: &str) -> &'static str {
 
 /// Scripts that tell the language by themselves.
 fn script(text: &str) -> Option<&'static str> {
-    if text.is_ascii() {
+    // The bytes that letters of these scripts begin with: most texts have none.
+    let begins = |byte: u8| matches!(byte, 0xcd..=0xcf | 0xd6..=0xdb | 0xe0 | 0xe3..=0xed);
+    if !text.bytes().fold(false, |any, byte| any | begins(byte)) {
         return None;
     }
     let mut counts: [(&str, usize); 8] = [
@@ -225,35 +234,53 @@ fn script(text: &str) -> Option<&'static str> {
 }
 
 fn by_stop_words(text: &str) -> &'static str {
-    let mut hits = [0usize; STOP_WORDS.len()];
-    let mut count = |word: &str| {
-        let mut languages = LANGUAGES_OF.get(word).copied().unwrap_or(0);
-        while languages != 0 {
-            if let Some(hit) = hits.get_mut(languages.trailing_zeros() as usize) {
-                *hit += 1;
-            }
-            languages &= languages - 1;
+    let languages_of = &*LANGUAGES_OF;
+    let mut hits: Hits = 0;
+    let mut count = |word: &Word| {
+        if let Some(found) = languages_of.get(&word.key()) {
+            hits += found;
         }
     };
-    if text.is_ascii() {
-        // Most texts, and no need of Unicode's tables.
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-        for word in words.filter(|word| !word.is_empty()).take(WORDS_MAX) {
-            let mut lower = [0u8; WORD_BYTES_MAX];
-            if let Some(lower) = lower.get_mut(..word.len()) {
-                lower.copy_from_slice(word.as_bytes());
-                lower.make_ascii_lowercase();
-                count(std::str::from_utf8(lower).unwrap_or(""));
-            }
+    let mut word = Word::default();
+    let (mut at, mut words) = (0, 0);
+    while words < WORDS_MAX {
+        // Nearly all there is, and no need of Unicode's tables.
+        let (letters, len) = ascii_letters(text.as_bytes(), at);
+        word.push(letters, len);
+        at += len;
+        if len == 8 {
+            continue;
         }
-    } else {
-        let words = text.split(|c: char| !c.is_alphanumeric());
-        for word in words.filter(|word| !word.is_empty()).take(WORDS_MAX) {
-            if word.len() <= WORD_BYTES_MAX {
-                count(&word.to_lowercase());
+        let letter = match text.as_bytes().get(at) {
+            // A digit is part of its word, which then is none of ours.
+            Some(byte) if byte.is_ascii() => {
+                at += 1;
+                byte.is_ascii_digit().then_some(char::from(*byte))
             }
+            _ => {
+                let Some(next) = text.get(at..).and_then(|rest| rest.chars().next()) else {
+                    break;
+                };
+                at += next.len_utf8();
+                Some(next).filter(|next| next.is_alphanumeric())
+            }
+        };
+        if let Some(letter) = letter {
+            for lower in letter.to_lowercase() {
+                let mut bytes = [0; 8];
+                let len = lower.encode_utf8(&mut bytes).len();
+                word.push(bytes, len);
+            }
+        } else if !word.is_empty() {
+            count(&word);
+            word = Word::default();
+            words += 1;
         }
     }
+    if !word.is_empty() {
+        count(&word);
+    }
+    let hits = hits.to_le_bytes().map(usize::from);
     let (best, most) = hits
         .iter()
         .copied()

@@ -51,8 +51,10 @@ fn input(content: &Content<'_>, out: &mut Profile) {
     out.message_count = u32::try_from(content.messages.len()).unwrap_or(u32::MAX);
     let mut last_user = None;
     for message in content.messages {
+        let mut chars = 0u32;
         for part in message.parts.iter().filter(|p| p.kind == PartKind::Text) {
             let counts = count(part.text);
+            chars = chars.saturating_add(counts.chars);
             out.input_chars = out.input_chars.saturating_add(counts.chars);
             out.input_words = out.input_words.saturating_add(counts.words);
             out.has_code =
@@ -63,6 +65,7 @@ fn input(content: &Content<'_>, out: &mut Profile) {
         }
         if message.role == Role::User {
             last_user = Some(message);
+            out.user_chars = chars;
         }
     }
     flags(content, out);
@@ -72,9 +75,6 @@ fn input(content: &Content<'_>, out: &mut Profile) {
         .iter()
         .filter(|p| p.kind == PartKind::Text)
         .map(|p| p.text);
-    out.user_chars = texts
-        .clone()
-        .fold(0, |sum: u32, t| sum.saturating_add(count(t).chars));
     let media = user.parts.iter().any(|p| p.kind != PartKind::Text);
     if !media && texts.clone().all(|t| t.trim().is_empty()) {
         out.input_flags.push("empty_input");
@@ -182,6 +182,7 @@ fn documents(text: &str) -> u16 {
 }
 
 /// Unicode scalar values, and runs of anything but ASCII white space.
+#[derive(Default)]
 struct Counts {
     chars: u32,
     words: u32,
@@ -192,23 +193,21 @@ struct Counts {
 const LANE: usize = 240;
 
 fn count(text: &str) -> Counts {
-    let bytes = text.as_bytes();
-    let (mut chars, mut words) = (0usize, 0usize);
-    let mut before = b' ';
-    for chunk in bytes.chunks(LANE) {
-        // A character begins at every byte that does not continue one.
-        let begins = chunk
-            .iter()
-            .fold(0u8, |n, b| n + u8::from((b & 0xC0) != 0x80));
-        // A word begins where a visible byte follows a blank.
-        let pairs = chunk.iter().zip(chunk.iter().skip(1));
-        let inside = pairs.fold(0u8, |n, (a, b)| {
-            n + (u8::from(*a <= b' ') & u8::from(*b > b' '))
-        });
-        let first = chunk.first().copied().unwrap_or(b' ');
-        chars += usize::from(begins);
-        words += usize::from(inside) + usize::from(before <= b' ' && first > b' ');
-        before = chunk.last().copied().unwrap_or(b' ');
+    let Some((first, rest)) = text.as_bytes().split_first() else {
+        return Counts::default();
+    };
+    let (mut chars, mut words) = (1usize, usize::from(*first > b' '));
+    // Each byte after the first with the one before it.
+    for (before, chunk) in text.as_bytes().chunks(LANE).zip(rest.chunks(LANE)) {
+        let (mut begun, mut entered) = (0u8, 0u8);
+        for (a, b) in before.iter().zip(chunk) {
+            // A character begins at every byte that does not continue one.
+            begun += u8::from((b & 0xC0) != 0x80);
+            // A word begins where a visible byte follows a blank.
+            entered += u8::from(*a <= b' ') & u8::from(*b > b' ');
+        }
+        chars += usize::from(begun);
+        words += usize::from(entered);
     }
     let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Counts {

@@ -15,6 +15,8 @@ use crate::decode::{Attribute, Value};
 
 /// Labels of the user's that are kept per call.
 const LABELS_MAX: usize = 64;
+/// Names whose meaning is remembered from span to span.
+const RECENT_MAX: usize = 128;
 
 /// What the attributes of a span say, by field. Reused from span to span.
 pub struct Fields<'t, 'a> {
@@ -31,6 +33,10 @@ pub struct Fields<'t, 'a> {
     pub labels: Vec<(&'a str, Value<'a>)>,
     /// For each attribute of the span itself: is it a prompt or an answer?
     pub content_mask: Vec<bool>,
+    /// Names of the spans before and what they mean, each at the place its bytes tell: the spans
+    /// of a request repeat each other's names, and most are of no field, which takes longest to
+    /// find out. Of two names for one place the later stays.
+    recent: Vec<Option<(&'a str, Lookup<'t, 'a>)>>,
 }
 
 /// A JSON text that fields may be found in, taken apart when first asked.
@@ -57,6 +63,7 @@ impl<'t, 'a> Fields<'t, 'a> {
             indexed: Vec::new(),
             labels: Vec::new(),
             content_mask: Vec::new(),
+            recent: Vec::new(),
         }
     }
 
@@ -78,22 +85,49 @@ impl<'t, 'a> Fields<'t, 'a> {
     /// values under one name the last. A blank never replaces a value.
     pub fn read(&mut self, attributes: &'a [Attribute<'a>]) {
         for attribute in attributes {
-            self.read_one(attribute.key, attribute.value);
+            self.take(
+                self.table.lookup(attribute.key),
+                attribute.key,
+                attribute.value,
+            );
         }
     }
 
     /// The same for the span's own attributes, whose content is remembered by position.
     pub fn read_span(&mut self, attributes: &'a [Attribute<'a>]) {
+        self.recent.resize(RECENT_MAX, None);
         for attribute in attributes {
-            let is_content = self.read_one(attribute.key, attribute.value);
+            let lookup = self.look_up(attribute.key);
+            let is_content = self.take(lookup, attribute.key, attribute.value);
             self.content_mask.push(is_content);
         }
     }
 
-    /// Looks one attribute up; true if it is a prompt or an answer.
-    pub fn read_one(&mut self, key: &'a str, value: Value<'a>) -> bool {
-        let table = self.table;
-        match table.lookup(key) {
+    /// What a name means, without asking the table for one of the last spans' names.
+    #[inline]
+    fn look_up(&mut self, key: &'a str) -> Lookup<'t, 'a> {
+        // Names begin alike and end apart.
+        let end = key
+            .as_bytes()
+            .last_chunk()
+            .map_or(0, |b| u32::from_le_bytes(*b));
+        let mixed = (end ^ key.len() as u32).wrapping_mul(0x9e37_79b1);
+        let place = mixed as usize >> 16 & (RECENT_MAX - 1);
+        match self.recent.get_mut(place) {
+            Some(Some((known, lookup))) if *known == key => *lookup,
+            place => {
+                let lookup = self.table.lookup(key);
+                if let Some(place) = place {
+                    *place = Some((key, lookup));
+                }
+                lookup
+            }
+        }
+    }
+
+    /// Takes one attribute in; true if it is a prompt or an answer.
+    fn take(&mut self, lookup: Lookup<'t, 'a>, key: &'a str, value: Value<'a>) -> bool {
+        match lookup {
             Lookup::Entry(entry) => {
                 if let Some((field, rank)) = entry.field {
                     self.offer(field, rank, value);
@@ -104,7 +138,7 @@ impl<'t, 'a> Fields<'t, 'a> {
                 if entry
                     .field
                     .is_some_and(|(f, _)| matches!(f, Field::Tenant | Field::Feature))
-                    && let Some(label) = table.label(key)
+                    && let Some(label) = self.table.label(key)
                 {
                     self.labels.push((label, value));
                 }

@@ -82,8 +82,12 @@ struct Folder<'a> {
 }
 
 fn with_resends(mut call: Call<'_>, resends: u64) -> Call<'_> {
-    call.attempt = u16::try_from(resends.saturating_add(1)).unwrap_or(u16::MAX);
+    call.attempt = attempt_after(resends);
     call
+}
+
+fn attempt_after(resends: u64) -> u16 {
+    u16::try_from(resends.saturating_add(1)).unwrap_or(u16::MAX)
 }
 
 // === impl Folder ===
@@ -276,9 +280,8 @@ impl<'a> Folder<'a> {
 
     /// Calls under one parent that follow a failed one with the same request are its retries.
     fn retries(&mut self) {
-        for n in 0..self.observations.len() {
-            let own = with_resends(self.call(n).clone(), self.observations[n].resends).attempt;
-            self.observations[n].call.attempt = own;
+        for observation in &mut self.observations {
+            observation.call.attempt = attempt_after(observation.resends);
         }
         let mut siblings: HashMap<[u8; 8], Vec<usize>> = HashMap::new();
         for at in self.counted() {

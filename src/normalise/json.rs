@@ -8,10 +8,11 @@
 //! Invariants: one pass over the text; recursion ends at [`DEPTH_MAX`], deeper values stay text;
 //! nodes lie in the arena, strings borrow from the text unless they have escapes.
 
-use bumpalo::{
-    Bump,
-    collections::{String as ArenaString, Vec as ArenaVec},
-};
+mod strings;
+
+use bumpalo::{Bump, collections::Vec as ArenaVec};
+
+use self::strings::{string_end, unescape};
 
 /// Containers inside containers that are taken apart.
 const DEPTH_MAX: usize = 48;
@@ -31,8 +32,10 @@ enum Node<'a> {
     /// Keys without quotes, escapes as they are.
     Object(&'a [(&'a str, Json<'a>)]),
     Array(&'a [Json<'a>]),
+    /// Without quotes; there is no backslash in it.
+    Plain(&'a str),
     /// Without quotes, escapes as they are.
-    String(&'a str),
+    Escaped(&'a str),
     /// A number, a word, or a container too deep.
     Other,
 }
@@ -77,7 +80,7 @@ impl<'a> Json<'a> {
     }
 
     pub fn is_string(&self) -> bool {
-        matches!(self.node, Node::String(_))
+        matches!(self.node, Node::Plain(_) | Node::Escaped(_))
     }
 
     pub fn is_null(&self) -> bool {
@@ -126,7 +129,8 @@ impl<'a> Json<'a> {
     /// The text of a string with its escapes resolved; `None` for anything else.
     pub fn string(&self, arena: &'a Bump) -> Option<&'a str> {
         match self.node {
-            Node::String(raw) => Some(unescape(raw, arena)),
+            Node::Plain(text) => Some(text),
+            Node::Escaped(raw) => Some(unescape(raw, arena)),
             _ => None,
         }
     }
@@ -141,11 +145,7 @@ impl<'a> Json<'a> {
 
     /// `true`, `false`, and Python's spelling of them, also as a string.
     pub fn boolean(&self) -> Option<bool> {
-        let word = match self.node {
-            Node::String(raw) => raw,
-            _ => self.text,
-        };
-        match word {
+        match self.word() {
             "true" | "True" => Some(true),
             "false" | "False" => Some(false),
             _ => None,
@@ -155,7 +155,7 @@ impl<'a> Json<'a> {
     /// A string without its quotes, escapes as they are; other values whole.
     pub fn word(&self) -> &'a str {
         match self.node {
-            Node::String(raw) => raw,
+            Node::Plain(raw) | Node::Escaped(raw) => raw,
             _ => self.text,
         }
     }
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
         self.nodes_left = self.nodes_left.checked_sub(1)?;
         let start = self.at;
         let node = match self.byte()? {
-            quote @ (b'"' | b'\'') => Node::String(self.quoted(quote)),
+            quote @ (b'"' | b'\'') => self.quoted(quote),
             b'{' if depth < DEPTH_MAX => Node::Object(self.entries(depth)),
             b'[' if depth < DEPTH_MAX => Node::Array(self.items(depth)),
             b'{' | b'[' => {
@@ -201,26 +201,34 @@ impl<'a> Parser<'a> {
         };
         // The ends lie after ASCII bytes or at the end of the text: always a char boundary.
         let text = self.text.get(start..self.at)?;
-        let text = if node == Node::Other {
-            text.trim_end()
-        } else {
-            text
+        let text = match node {
+            Node::Other => text.trim_end(),
+            _ => text,
         };
         Some(Json { text, node })
     }
 
     /// The inside of a string; stands after its closing quote afterwards.
-    fn quoted(&mut self, quote: u8) -> &'a str {
+    fn quoted(&mut self, quote: u8) -> Node<'a> {
         let start = self.at + 1;
-        self.at = string_end(self.text.as_bytes(), start, quote);
-        let inside = self.text.get(start..self.at).unwrap_or("");
-        inside.strip_suffix(char::from(quote)).unwrap_or(inside)
+        let (end, escaped) = string_end(self.text.as_bytes(), start, quote);
+        self.at = (end + 1).min(self.text.len());
+        let mut inside = self.text.get(start..end).unwrap_or("");
+        if end == self.text.len() {
+            // Cut after a quote that was escaped.
+            inside = inside.strip_suffix(char::from(quote)).unwrap_or(inside);
+        }
+        if escaped {
+            Node::Escaped(inside)
+        } else {
+            Node::Plain(inside)
+        }
     }
 
     fn entries(&mut self, depth: usize) -> &'a [(&'a str, Json<'a>)] {
         self.at += 1;
         let mut entries = ArenaVec::with_capacity_in(4, self.arena);
-        while let Some(key) = self.value(depth + 1) {
+        while let Some(key) = self.key(depth + 1) {
             self.skip_blanks();
             if self.byte() != Some(b':') {
                 break;
@@ -229,10 +237,23 @@ impl<'a> Parser<'a> {
             let Some(value) = self.value(depth + 1) else {
                 break;
             };
-            entries.push((key.word(), value));
+            entries.push((key, value));
         }
         self.close();
         entries.into_bump_slice()
+    }
+
+    /// Takes a key: nearly always a string, of which nothing but its inside is wanted.
+    fn key(&mut self, depth: usize) -> Option<&'a str> {
+        self.skip_blanks();
+        let Some(quote @ (b'"' | b'\'')) = self.byte() else {
+            return self.value(depth).map(|key| key.word());
+        };
+        self.nodes_left = self.nodes_left.checked_sub(1)?;
+        match self.quoted(quote) {
+            Node::Plain(key) | Node::Escaped(key) => Some(key),
+            _ => None,
+        }
     }
 
     fn items(&mut self, depth: usize) -> &'a [Json<'a>] {
@@ -253,22 +274,6 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The position after the closing quote, or the end of a text that was cut.
-fn string_end(bytes: &[u8], mut at: usize, quote: u8) -> usize {
-    while let Some(found) = bytes
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(quote, b'\\', rest))
-    {
-        at += found;
-        if bytes.get(at) == Some(&quote) {
-            return at + 1;
-        }
-        at = (at + 2).min(bytes.len());
-    }
-    // Cut after a backslash, the skip above may stand inside a character: go on to the end.
-    bytes.len()
-}
-
 /// The position after the bracket that closes the one at `at`, or the end of a text that was cut.
 fn container_end(bytes: &[u8], mut at: usize) -> usize {
     let mut depth = 0usize;
@@ -282,7 +287,7 @@ fn container_end(bytes: &[u8], mut at: usize) -> usize {
                     return at;
                 }
             }
-            b'"' | b'\'' => at = string_end(bytes, at, byte),
+            b'"' | b'\'' => at = (string_end(bytes, at, byte).0 + 1).min(bytes.len()),
             _ => {}
         }
     }
@@ -302,71 +307,6 @@ fn word_end(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// Resolves the escapes of a JSON or Python string; borrows when there are none.
-fn unescape<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
-    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
-        return text;
-    }
-    let mut out = ArenaString::with_capacity_in(text.len(), arena);
-    let mut rest = text;
-    while let Some(slash) = memchr::memchr(b'\\', rest.as_bytes()) {
-        out.push_str(&rest[..slash]);
-        let mut after = rest[slash + 1..].chars();
-        match after.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('u') => {
-                let (letter, left) = unicode_escape(after.as_str());
-                out.push(letter);
-                rest = left;
-                continue;
-            }
-            Some('x') => {
-                let (letter, left) = hex_escape(after.as_str());
-                out.push(letter);
-                rest = left;
-                continue;
-            }
-            Some(other) => out.push(other),
-            None => {}
-        }
-        rest = after.as_str();
-    }
-    out.push_str(rest);
-    out.into_bump_str()
-}
-
-/// `\uXXXX`, with a second half when the first is a surrogate; a lone half becomes U+FFFD.
-fn unicode_escape(text: &str) -> (char, &str) {
-    let unit = |t: &str| t.get(..4).and_then(|hex| u32::from_str_radix(hex, 16).ok());
-    let Some(first) = unit(text) else {
-        return ('\u{fffd}', text);
-    };
-    let rest = &text[4..];
-    if (0xd800..0xdc00).contains(&first)
-        && let Some(second) = rest.strip_prefix("\\u").and_then(unit)
-        && (0xdc00..0xe000).contains(&second)
-    {
-        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        return (char::from_u32(code).unwrap_or('\u{fffd}'), &rest[6..]);
-    }
-    (char::from_u32(first).unwrap_or('\u{fffd}'), rest)
-}
-
-/// Python's `\xXX`.
-fn hex_escape(text: &str) -> (char, &str) {
-    match text
-        .get(..2)
-        .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-    {
-        Some(code) => (char::from(code), &text[2..]),
-        None => ('\u{fffd}', text),
-    }
 }
 
 #[cfg(test)]

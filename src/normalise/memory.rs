@@ -163,7 +163,11 @@ impl Memory {
         for (a, b) in self.twins.pairs(&relevant) {
             batch.join(a, b);
         }
-        let mut changes = Changes::default();
+        let mut changes = Changes {
+            // Rows are large: grown step by step they would be copied again and again.
+            rows: Vec::with_capacity(relevant.len()),
+            ..Changes::default()
+        };
         for (traces, positions) in batch.groups() {
             let known = traces.iter().any(|t| self.by_trace.contains_key(t));
             if !known

@@ -47,6 +47,21 @@ const SYSTEMS: [&str; 5] = [
     "systemInstruction",
     "system_prompt",
 ];
+/// Fields of a part that hold a tool's call, and a tool's answer.
+const CALL_FIELDS: [&str; 5] = [
+    "functionCall",
+    "function_call",
+    "toolUse",
+    "toolRequest",
+    "tool_call",
+];
+const RESULT_FIELDS: [&str; 5] = [
+    "functionResponse",
+    "function_response",
+    "toolResult",
+    "toolResponse",
+    "tool_call_result",
+];
 
 /// Reads a conversation. `role` is who speaks where the text does not tell.
 pub fn read<'a>(text: &'a str, role: Role, arena: &'a Bump) -> &'a [Message<'a>] {
@@ -170,7 +185,7 @@ impl<'a> Reader<'a> {
         // LangChain's serialised message: the fields lie under `kwargs`.
         let fields = json.get("kwargs").filter(Json::is_object).unwrap_or(json);
         let role = role_of(json, self.arena)
-            .or(role_of(fields, self.arena))
+            .or_else(|| role_of(fields, self.arena))
             .unwrap_or(default);
         self.push_message(role, |reader, parts| {
             for key in ["reasoning_content", "reasoning", "thinking"] {
@@ -261,26 +276,16 @@ impl<'a> Reader<'a> {
             return self.push_part(PartKind::Text, json, parts);
         }
         let first = |keys: &[&str]| keys.iter().find_map(|key| json.get(key));
-        // Shapes that name the kind by a field: Gemini, Bedrock, Genkit.
-        for key in [
-            "functionCall",
-            "function_call",
-            "toolUse",
-            "toolRequest",
-            "tool_call",
-        ] {
-            if let Some(call) = json.get(key).filter(Json::is_object) {
+        // Shapes that name the kind by a field with an object: Gemini, Bedrock, Genkit.
+        let object = |keys: &[&str]| {
+            let mut found = keys.iter().filter_map(|key| json.get(key));
+            found.find(Json::is_object)
+        };
+        if json.entries().iter().any(|(_, value)| value.is_object()) {
+            if let Some(call) = object(&CALL_FIELDS) {
                 return self.tool_call(call, parts);
             }
-        }
-        for key in [
-            "functionResponse",
-            "function_response",
-            "toolResult",
-            "toolResponse",
-            "tool_call_result",
-        ] {
-            if let Some(result) = json.get(key).filter(Json::is_object) {
+            if let Some(result) = object(&RESULT_FIELDS) {
                 return self.tool_result(result, parts);
             }
         }

@@ -304,16 +304,16 @@ impl<'t, 'a> Observer<'t, 'a> {
     fn asked(&self, call: &mut Call<'a>) {
         let fields = &self.fields;
         call.max_tokens = fields.count(Field::MaxTokens).filter(|n| *n > 0);
-        let format = fields.text(Field::ResponseFormat).to_ascii_lowercase();
+        let format = fields.text(Field::ResponseFormat);
         let id = fields.text(Field::AiOperationId);
-        call.response_format =
-            if format.contains("json") || format == "object" || id.contains("Object") {
-                ResponseFormat::Json
-            } else if format.is_empty() {
-                ResponseFormat::Unspecified
-            } else {
-                ResponseFormat::Text
-            };
+        let is_json = format.eq_ignore_ascii_case("object") || names_json(format);
+        call.response_format = if is_json || id.contains("Object") {
+            ResponseFormat::Json
+        } else if format.is_empty() {
+            ResponseFormat::Unspecified
+        } else {
+            ResponseFormat::Text
+        };
         call.response_schema = fields.text(Field::ResponseSchema);
         if !call.response_schema.starts_with('{') {
             call.response_schema = "";
@@ -346,6 +346,15 @@ fn tool_of_span(name: &str) -> &str {
     bare.strip_suffix(".tool")
         .unwrap_or(bare)
         .trim_matches('\'')
+}
+
+/// Is there a `json` in the text, in any case? The text may be a whole schema.
+fn names_json(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr2_iter(b'j', b'J', bytes).any(|at| {
+        let word = bytes.get(at..at + 4);
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"json"))
+    })
 }
 
 /// Mastra shows a failure as the content of a chunk and nowhere else.

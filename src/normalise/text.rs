@@ -9,13 +9,22 @@ use crate::decode::Value;
 /// list (also one written as JSON text) the first element counts.
 pub fn plain_text<'a>(value: Value<'a>, arena: &'a Bump) -> &'a str {
     match value {
-        Value::Str(text) => unwrap_json(text.trim(), arena),
+        Value::Str(text) => unwrap_json(trim(text), arena),
         Value::Empty | Value::Bytes(_) | Value::Kvlist(_) => "",
         Value::Bool(true) => "true",
         Value::Bool(false) => "false",
         Value::Int(number) => bumpalo::format!(in arena, "{}", number).into_bump_str(),
         Value::Double(number) => bumpalo::format!(in arena, "{}", number).into_bump_str(),
         Value::Array(values) => values.first().map_or("", |first| plain_text(*first, arena)),
+    }
+}
+
+/// Like [`str::trim`], for texts that nearly always begin and end with a visible ASCII byte.
+#[inline]
+fn trim(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
     }
 }
 

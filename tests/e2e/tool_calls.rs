@@ -66,6 +66,7 @@ fn a_tool_call_and_its_execution_are_one_row_in_any_order() {
             "SELECT name, outcome, failed_layer, response_id, toString(duration_ns), error_type, \
              arguments FROM llm_tool_calls WHERE service = '{service}' ORDER BY tool_index FORMAT TSV"
         );
+        lapwing.settle();
         lapwing.try_query(&sql).expect("rows")
     };
     assert_eq!(

@@ -37,7 +37,7 @@ impl<'a> Folder<'a> {
 
     /// Spans that name the same response show the same call.
     pub(super) fn same_response(&mut self) {
-        let mut by_id: HashMap<&'a str, Vec<usize>> = HashMap::new();
+        let mut by_id: HashMap<&'a str, [Option<usize>; 2]> = HashMap::new();
         for at in self.counted() {
             let id = self.call(at).response_id;
             if id.is_empty() {
@@ -47,13 +47,17 @@ impl<'a> Folder<'a> {
             let own = self.observations[at].call.instrumentation;
             let first = earlier
                 .iter()
+                .flatten()
                 .copied()
                 .find(|i| self.observations[*i].call.instrumentation != own);
             match first {
                 Some(first) => self.duplicate(at, first),
                 // Whoever names a third recorder's response is shown by these two.
-                None if earlier.len() < 2 => earlier.push(at),
-                None => {}
+                None => {
+                    if let Some(free) = earlier.iter_mut().find(|place| place.is_none()) {
+                        *free = Some(at);
+                    }
+                }
             }
         }
     }

@@ -30,12 +30,15 @@ impl<'a> News<'_, 'a> {
             .positions
             .iter()
             .filter_map(|at| self.observed.spans.get(*at));
+        if let [_] = self.positions {
+            return observed.flatten().cloned().collect();
+        }
+        let mut all = Vec::with_capacity(self.positions.len());
         let mut seen: HashSet<_, RandomState> = HashSet::default();
-        observed
-            .flatten()
-            .filter(|o| seen.insert((o.call.trace_id, o.call.span_id)))
-            .cloned()
-            .collect()
+        seen.reserve(self.positions.len());
+        let first = |o: &&Observation<'a>| seen.insert((o.call.trace_id, o.call.span_id));
+        all.extend(observed.flatten().filter(first).cloned());
+        all
     }
 
     /// Is there a span that the group does not know, or a link that may change its tree?

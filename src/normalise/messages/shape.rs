@@ -61,7 +61,11 @@ pub fn role_of<'a>(json: Json<'a>, arena: &'a Bump) -> Option<Role> {
 
 /// Who a role word means, in any spelling.
 pub fn role_word(word: &str) -> Option<Role> {
-    let word = word.rsplit(['.', '/']).next().unwrap_or(word);
+    // Frameworks write `Role.USER` and `models/model`.
+    let word = match memchr::memrchr2(b'.', b'/', word.as_bytes()) {
+        Some(at) => word.get(at + 1..).unwrap_or(""),
+        None => word,
+    };
     // Compared without a copy in lower case: every part of every message asks.
     const WORDS: [(Role, &[&str]); 4] = [
         (Role::System, &["system", "developer"]),
