@@ -45,10 +45,14 @@ pub struct RulesError {
 }
 
 /// Order matters: the first rule that matches decides.
-const FAILURES: [(&str, &str); 7] = [
+const FAILURES: [(&str, &str); 8] = [
     (
         "rules/failures/10_provider.toml",
         include_str!("../../rules/failures/10_provider.toml"),
+    ),
+    (
+        "rules/failures/15_page.toml",
+        include_str!("../../rules/failures/15_page.toml"),
     ),
     (
         "rules/failures/20_text.toml",

@@ -89,8 +89,17 @@ const CONTEXTS: &[&str] = &[
     "background",
     "reference material",
     "excerpts",
+    "relevant passages",
+    "chunks",
+    "retrieved chunks",
+    "snippets",
+    "articles",
+    "evidence",
     "kontext",
     "dokumente",
+    "contexte",
+    "contexto",
+    "contesto",
 ];
 /// What stands under such a heading when nothing was found.
 const NOTHING: &[&str] = &[
@@ -114,6 +123,9 @@ const NOTHING: &[&str] = &[
     "(none)",
     "(empty)",
     "no matches",
+    "0 results",
+    "nothing found",
+    "not found",
 ];
 /// Bytes of a loop that make it one, and how often its unit comes.
 const LOOP_BYTES_MIN: usize = 120;
@@ -310,6 +322,8 @@ fn is_heading(line: &str) -> bool {
         "frage",
         "pregunta",
         "helpful answer",
+        "now answer",
+        "domanda",
         "input",
     ];
     let label = line
@@ -354,11 +368,11 @@ fn ends_in_loop(bytes: &[u8]) -> bool {
         else {
             return false;
         };
-        // Rules, tables and rows of numbers repeat by their nature.
+        // Rules, tables and rows of numbers repeat by their nature; E2 begins signs and lines.
         let said = || {
             now.iter()
                 .take(unit)
-                .any(|b| b.is_ascii_alphabetic() || *b >= 0x80)
+                .any(|b| b.is_ascii_alphabetic() || matches!(b, 0xC3..=0xE1 | 0xE3..=0xF4))
         };
         now == before && said()
     })
@@ -469,7 +483,9 @@ fn code_line(line: &str) -> u32 {
         "println!",
     ];
     let line = line.trim();
-    if line.is_empty() {
+    // An item of a list may end like a statement.
+    let item = line.starts_with("- ") && !line.contains(['(', '=', '{']);
+    if line.is_empty() || item {
         return 0;
     }
     let ends = line.ends_with([';', '{', '}']) && line.len() > 1;

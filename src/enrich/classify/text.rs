@@ -7,6 +7,9 @@
 //! cut off. Values are hints for the signatures, never a verdict.
 
 mod duration;
+mod marker;
+
+pub(super) use marker::Marker;
 
 use super::signature::{LiteralSet, Signatures};
 use duration::duration_ms;
@@ -20,21 +23,6 @@ const VALUE_BYTES_MAX: usize = 80;
 /// Values kept of one text.
 const VALUES_MAX: usize = 16;
 
-/// A text that says that a value follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marker {
-    /// A provider's code or type follows.
-    Code,
-    /// An HTTP status follows.
-    Status,
-    /// A delay in seconds (or with a unit) follows.
-    Delay,
-    /// A request id follows.
-    RequestId,
-    /// Something follows that must not be stored.
-    Secret,
-}
-
 /// What one pass over a folded text found.
 pub(super) struct Findings<'t> {
     pub literals: LiteralSet,
@@ -44,149 +32,6 @@ pub(super) struct Findings<'t> {
     pub delay_ms: Option<u64>,
     pub has_request_id: bool,
     pub has_secret: bool,
-}
-
-// === impl Marker ===
-
-impl Marker {
-    pub(super) const ALL: [Marker; 5] = [
-        Marker::Code,
-        Marker::Status,
-        Marker::Delay,
-        Marker::RequestId,
-        Marker::Secret,
-    ];
-
-    /// The folded literals of a marker.
-    pub(super) fn literals(self) -> &'static [&'static str] {
-        match self {
-            Marker::Code => &[
-                "\"code\":",
-                "'code':",
-                "\"type\":",
-                "'type':",
-                "\"status\":",
-                "'status':",
-                "\"reason\":",
-                "'reason':",
-                "\"error_type\":",
-                "'error_type':",
-                "\"error_code\":",
-                "'error_code':",
-                "\"errorcode\":",
-                "'errorcode':",
-                "\"__type\":",
-                "'__type':",
-                "\"error\":",
-                "'error':",
-                "|code:",
-                "|type:",
-                "|error code ",
-                "|error_code:",
-                "|error_code=",
-                "an error occurred (",
-                "|code=",
-                "|reason:",
-                "|errortype:",
-                "\"status_code\":",
-                "|statuscode.",
-            ],
-            Marker::Status => &[
-                "error code: ",
-                "status code: ",
-                "status code ",
-                "status_code: ",
-                "status_code=",
-                "status_code': ",
-                "status_code\": ",
-                "statuscode: ",
-                "statuscode=",
-                "statuscode\":",
-                "status: ",
-                "|status ",
-                "http ",
-                "http/1.1 ",
-                "http/2 ",
-                "http status ",
-                "error: ",
-                "|error ",
-                "\"status\":",
-                "'status':",
-                "\"code\":",
-                "'code':",
-                "|code ",
-                "(status ",
-                "http error ",
-                "responded with ",
-                "returned ",
-            ],
-            Marker::Delay => &[
-                "try again in ",
-                "retry after ",
-                "retry in ",
-                "retrydelay\": ",
-                "retrydelay': ",
-                "retry-after: ",
-                "retry-after': ",
-                "retry-after\": ",
-                "retry_after\": ",
-                "retry_after': ",
-                "retry_after_seconds\": ",
-                "resets_in_seconds\": ",
-                "resets_in_seconds\":",
-                "retrydelay\":",
-                "please wait ",
-                "try again after ",
-                "retry_after_seconds': ",
-                "resets_in_seconds': ",
-                "wait for ",
-                "available in ",
-                "reset after ",
-                "resets in ",
-                "reset in ",
-            ],
-            Marker::RequestId => &[
-                "req_",
-                "request_id",
-                "request-id",
-                "requestid",
-                "request id",
-                "x-amzn-requestid",
-                "apim-request-id",
-            ],
-            Marker::Secret => &[
-                "sk-",
-                "pk-",
-                "rk-",
-                "gho_",
-                "akia",
-                "asia",
-                "bearer ",
-                "eyj",
-                "@",
-                "aiza",
-                "gsk_",
-                "xai-",
-                "hf_",
-                "ghp_",
-                "github_pat_",
-                "api_key",
-                "api-key",
-                "apikey",
-                "password",
-                "secret",
-                "authorization",
-                "pplx-",
-                "nvapi-",
-                "r8_",
-                "key=",
-                "token=",
-                "ya29.",
-                "api key",
-                "://",
-            ],
-        }
-    }
 }
 
 /// Folds texts into one: lower case, one space for any run of white space, escapes resolved, curly

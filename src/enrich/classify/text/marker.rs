@@ -1,0 +1,163 @@
+//! Marks in an error text after which a value stands: a code, a status, a delay, an id, a secret.
+//!
+//! Only the words; [`walk`](super::walk) finds them and reads what follows.
+
+/// A text that says that a value follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::enrich::classify) enum Marker {
+    /// A provider's code or type follows.
+    Code,
+    /// An HTTP status follows.
+    Status,
+    /// A delay in seconds (or with a unit) follows.
+    Delay,
+    /// A request id follows.
+    RequestId,
+    /// Something follows that must not be stored.
+    Secret,
+}
+
+// === impl Marker ===
+
+impl Marker {
+    pub(in crate::enrich::classify) const ALL: [Marker; 5] = [
+        Marker::Code,
+        Marker::Status,
+        Marker::Delay,
+        Marker::RequestId,
+        Marker::Secret,
+    ];
+
+    /// The folded literals of a marker.
+    pub(in crate::enrich::classify) fn literals(self) -> &'static [&'static str] {
+        match self {
+            Marker::Code => &[
+                "\"code\":",
+                "'code':",
+                "\"type\":",
+                "'type':",
+                "\"status\":",
+                "'status':",
+                "\"reason\":",
+                "'reason':",
+                "\"error_type\":",
+                "'error_type':",
+                "\"error_code\":",
+                "'error_code':",
+                "\"errorcode\":",
+                "'errorcode':",
+                "\"__type\":",
+                "'__type':",
+                "\"error\":",
+                "'error':",
+                "|code:",
+                "|type:",
+                "|error code ",
+                "|error_code:",
+                "|error_code=",
+                "an error occurred (",
+                "|code=",
+                "|reason:",
+                "|errortype:",
+                "\"status_code\":",
+                "|statuscode.",
+            ],
+            Marker::Status => &[
+                "error code: ",
+                "status code: ",
+                "status code ",
+                "status_code: ",
+                "status_code=",
+                "status_code': ",
+                "status_code\": ",
+                "statuscode: ",
+                "statuscode=",
+                "statuscode\":",
+                "status: ",
+                "|status ",
+                "http ",
+                "http/1.1 ",
+                "http/2 ",
+                "http status ",
+                "error: ",
+                "|error ",
+                "\"status\":",
+                "'status':",
+                "\"code\":",
+                "'code':",
+                "|code ",
+                "(status ",
+                "http error ",
+                "<title>",
+                "<h1>",
+                "responded with ",
+                "returned ",
+            ],
+            Marker::Delay => &[
+                "try again in ",
+                "retry after ",
+                "retry in ",
+                "retrydelay\": ",
+                "retrydelay': ",
+                "retry-after: ",
+                "retry-after': ",
+                "retry-after\": ",
+                "retry_after\": ",
+                "retry_after': ",
+                "retry_after_seconds\": ",
+                "resets_in_seconds\": ",
+                "resets_in_seconds\":",
+                "retrydelay\":",
+                "please wait ",
+                "try again after ",
+                "retry_after_seconds': ",
+                "resets_in_seconds': ",
+                "wait for ",
+                "available in ",
+                "reset after ",
+                "resets in ",
+                "reset in ",
+            ],
+            Marker::RequestId => &[
+                "req_",
+                "request_id",
+                "request-id",
+                "requestid",
+                "request id",
+                "x-amzn-requestid",
+                "apim-request-id",
+            ],
+            Marker::Secret => &[
+                "sk-",
+                "pk-",
+                "rk-",
+                "gho_",
+                "akia",
+                "asia",
+                "bearer ",
+                "eyj",
+                "@",
+                "aiza",
+                "gsk_",
+                "xai-",
+                "hf_",
+                "ghp_",
+                "github_pat_",
+                "api_key",
+                "api-key",
+                "apikey",
+                "password",
+                "secret",
+                "authorization",
+                "pplx-",
+                "nvapi-",
+                "r8_",
+                "key=",
+                "token=",
+                "ya29.",
+                "api key",
+                "://",
+            ],
+        }
+    }
+}
