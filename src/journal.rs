@@ -25,6 +25,7 @@ mod ledger;
 mod log;
 mod open;
 mod position;
+mod progress;
 pub mod quarantine;
 mod record;
 mod scan;
@@ -55,6 +56,7 @@ use self::{
     index::Index,
     ledger::Ledger,
     log::Encoded,
+    progress::Progress,
     quarantine::Quarantine,
     record::Request,
 };
@@ -130,22 +132,6 @@ struct Core<F: Files> {
     under_way: AtomicU64,
 }
 
-/// How far everybody is.
-#[derive(Debug, Default)]
-struct Progress {
-    lanes: std::collections::BTreeMap<Table, LaneProgress>,
-    /// Where a follower of facts is; `None` when nobody follows.
-    facts: Option<Position>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct LaneProgress {
-    /// Everything before was read.
-    read: Position,
-    /// Everything before was planned.
-    planned: Position,
-}
-
 // === impl Durability ===
 
 impl std::str::FromStr for Durability {
@@ -204,11 +190,17 @@ impl Journal {
         self.core.journal
     }
 
-    /// A follower of facts has everything up to this record in its own durable state. From the
-    /// first call on no segment is deleted that it did not pass.
+    /// A follower of facts has everything up to this record in its own durable state, nothing if it
+    /// is the default. From the first call on, which must come before [`Journal::deliver_to`], no
+    /// segment is deleted that has facts beyond.
     pub fn facts_consumed(&self, position: Position) {
-        self.core.progress().facts = Some(position);
+        self.core.progress().consumed(position);
         self.core.release();
+    }
+
+    /// Is more than half of its room taken?
+    pub fn is_filling(&self) -> bool {
+        self.core.index.file_bytes() > self.core.options.max_bytes / 2
     }
 
     pub fn accounts(&self) -> &Accounts {
@@ -320,25 +312,17 @@ impl<F: Files> Core<F> {
         lock(&self.progress)
     }
 
-    /// A lane read up to here, and planned everything up to there.
-    fn advance(&self, table: Table, read: Position, planned: Option<Position>) {
-        let mut progress = self.progress();
-        let lane = progress.lanes.entry(table).or_default();
-        lane.read = read;
-        lane.planned = planned.unwrap_or(lane.planned);
-        let passed = progress.lanes.values().map(|lane| lane.read).min();
-        drop(progress);
-        self.index.forget_hot(passed.unwrap_or_default());
+    /// A lane read up to here, and planned everything up to there. True when it left a segment
+    /// behind: then [`Core::release`] may have something to do.
+    fn advance(&self, table: Table, read: Position, planned: Option<Position>) -> bool {
+        let advanced = self.progress().advance(table, read, planned);
+        self.index.forget_hot(advanced.passed);
+        advanced.left_segment
     }
 
     /// Deletes the segments of which nothing is needed any more.
     fn release(&self) {
-        let progress = self.progress();
-        let floors = progress.lanes.values().map(|lane| lane.planned);
-        let Some(floor) = floors.chain(progress.facts).min() else {
-            return;
-        };
-        drop(progress);
+        let floor = self.progress().floor();
         let mut ledger = self.ledger();
         let open = ledger.tables().iter().filter_map(|table| table.floor());
         let floor = open.map(|id| id.record).fold(floor, Position::min);

@@ -36,6 +36,8 @@ const QUEUE_RECORDS: usize = 1024;
 const TICK: Duration = Duration::from_secs(1);
 /// Between two snapshots.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
+/// The same while the journal fills up, which keeps what no snapshot has.
+const SNAPSHOT_EVERY_FILLING: Duration = Duration::from_secs(5);
 /// A fact this much older than the newest is history that somebody sends late: it is stored, and
 /// says nothing about now.
 const STALE_NS: u64 = 3_600_000_000_000;
@@ -107,7 +109,8 @@ fn offer(sender: &SyncSender<(Position, Bytes)>, behind: &AtomicBool, at: Positi
 // === impl Watch ===
 
 impl Watch {
-    /// Reads the state below `data_dir` and follows the journal. To be called within a runtime.
+    /// Reads the state below `data_dir` and follows the journal. To be called within a runtime, and
+    /// before the journal is delivered.
     pub fn start(
         feed: Feed,
         journal: Arc<Journal>,
@@ -121,6 +124,8 @@ impl Watch {
         let file = data_dir.join("detector").join("state");
         let watcher = {
             let state = State::read(&file, journal.identity(), live(config));
+            // Before anything is delivered: what is delivered may be deleted.
+            journal.facts_consumed(state.at.unwrap_or_default());
             Watcher {
                 detector: state.detector,
                 at: state.at,
@@ -205,7 +210,11 @@ impl Watcher {
                 ticked = Instant::now();
                 self.tick();
             }
-            if saved.elapsed() >= SNAPSHOT_EVERY {
+            let every = match self.journal.is_filling() {
+                true => SNAPSHOT_EVERY_FILLING,
+                false => SNAPSHOT_EVERY,
+            };
+            if saved.elapsed() >= every {
                 saved = Instant::now();
                 self.save();
             }

@@ -1,7 +1,7 @@
 //! Opening: the lock, the ledger, the scan, and a journal that goes on where the last one ended.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     fs::{File, TryLockError},
     io,
     path::PathBuf,
@@ -11,16 +11,16 @@ use std::{
 
 use super::{
     Accounts, Core, Durability, HOT_BYTES_MAX, Health, Journal, JournalOptions, OnDurable,
-    Position, Progress,
+    Position,
     files::{Disk, Files},
     index::Index,
     ledger::{Ledger, LedgerError, TablePlans},
     log::{Log, LogOptions},
+    progress::Progress,
     quarantine::Quarantine,
     scan::{self, ScanError},
     thread::Committer,
 };
-use crate::block::Table;
 
 /// One that was just killed may still have the lock for a moment.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -107,7 +107,11 @@ pub(super) fn open_core<F: Files>(
     let sync = options.durability == Durability::Disk;
     let (ledger, new) = Ledger::open(&*files, random()?, sync)?;
     let accounts = Accounts::default();
+    let mut newest_facts = None;
     let scan = scan::scan(&*files, ledger.journal(), |at, meta| {
+        if !meta.facts.is_empty() {
+            newest_facts = newest_facts.max(Some(at));
+        }
         for (id, block) in scan::ids(at, meta) {
             let plans = ledger.tables().iter().find(|t| t.table == block.table);
             if plans.is_none_or(|plans| plans.needs(id)) {
@@ -169,14 +173,7 @@ pub(super) fn open_core<F: Files>(
         quarantine,
         accounts,
         health,
-        progress: Mutex::new(Progress {
-            // Until a lane says where it is, it needs everything.
-            lanes: Table::ALL
-                .into_iter()
-                .map(|table| (table, super::LaneProgress::default()))
-                .collect::<BTreeMap<_, _>>(),
-            facts: None,
-        }),
+        progress: Mutex::new(Progress::new(newest_facts)),
         recent: Mutex::new(VecDeque::new()),
         under_way: 0.into(),
     };

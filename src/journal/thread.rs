@@ -143,6 +143,10 @@ impl<F: Files> Work<F> {
         let mut records = records.into_iter();
         for (placed, record) in placed.into_iter().zip(records.by_ref()) {
             self.account(&record);
+            if !record.meta.facts.is_empty() {
+                // Before the lanes can pass it, or its segment might be deleted.
+                self.core.progress().has_facts(placed.at);
+            }
             facts.push((placed.at, record.meta.facts));
             durable.push((placed, record.blocks));
         }

@@ -143,7 +143,10 @@ impl<F: Files> Lane<F> {
             if batch.blocks.is_empty() {
                 // Records that have nothing for this table need not wait for it.
                 let at = cursor.position();
-                self.core.advance(self.table, at, Some(at));
+                if self.core.advance(self.table, at, Some(at)) {
+                    // It may have been the last one that held a segment back.
+                    self.release().await;
+                }
                 // The sender lives as long as the index.
                 _ = head.changed().await;
                 continue;

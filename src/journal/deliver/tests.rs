@@ -1,6 +1,7 @@
 //! From the journal to a server that answers as it is told.
 
 mod fake;
+mod kept;
 
 use std::{collections::HashSet, sync::atomic::Ordering::Relaxed, time::Duration};
 

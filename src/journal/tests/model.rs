@@ -12,7 +12,9 @@ use super::{
 use crate::journal::{
     cursor::Cursor,
     deliver::gather::{Batch, Limits},
+    facts,
     ledger::{Event, Plan},
+    position::Position,
 };
 
 const LIMITS: Limits = Limits {
@@ -36,6 +38,8 @@ pub enum Answer {
 enum Op {
     Append(u8),
     Deliver(Table, Answer),
+    /// The follower reads on, and perhaps makes durable what it has.
+    Follow(bool),
     LosePower(u64),
     Die,
     Fail(Fault),
@@ -57,12 +61,21 @@ struct Lane {
     under_way: Vec<(Plan, Batch, bool)>,
 }
 
+/// Who follows the facts, with a state of its own on disk.
+#[derive(Debug, Default, Clone)]
+struct Follower {
+    at: Option<Position>,
+    told: Vec<u64>,
+}
+
 pub struct World {
     pub files: SimFiles,
     pub core: Arc<Core<SimFiles>>,
     work: Work<SimFiles>,
     lanes: BTreeMap<Table, Lane>,
     store: Store,
+    follower: Follower,
+    saved: Follower,
     issued: u64,
     acknowledged: BTreeSet<u64>,
 }
@@ -71,6 +84,7 @@ impl World {
     pub fn new() -> World {
         let files = SimFiles::default();
         let (core, work) = open(&files, Durability::Disk);
+        core.progress().consumed(Position::default());
         let lanes = lanes(&core);
         World {
             files,
@@ -78,6 +92,8 @@ impl World {
             work,
             lanes,
             store: Store::default(),
+            follower: Follower::default(),
+            saved: Follower::default(),
             issued: 0,
             acknowledged: BTreeSet::new(),
         }
@@ -86,8 +102,35 @@ impl World {
     pub fn restart(&mut self) {
         self.files.heal();
         let (core, work) = open(&self.files, Durability::Disk);
+        assert_eq!(core.journal, self.core.journal, "the same journal");
+        self.follower = self.saved.clone();
+        core.progress().consumed(self.saved.at.unwrap_or_default());
         self.lanes = lanes(&core);
         (self.core, self.work) = (core, work);
+    }
+
+    /// Tells the follower the facts that it does not have, which come in the journal's order.
+    pub fn follow(&mut self, save: bool) {
+        for found in facts::since(Arc::clone(&self.core.index), self.follower.at) {
+            let (at, facts) = found.expect("readable");
+            assert!(Some(at) > self.follower.at, "positions only grow");
+            self.follower.at = Some(at);
+            let number = facts.first_chunk().expect("a number");
+            self.follower.told.push(u64::from_le_bytes(*number));
+        }
+        if save {
+            self.saved = self.follower.clone();
+            let at = self.saved.at.unwrap_or_default();
+            self.core.progress().consumed(at);
+            self.core.release();
+        }
+    }
+
+    /// Acknowledged facts that the follower was not told, and the number of those told twice.
+    pub fn facts_amiss(&self) -> (Vec<u64>, usize) {
+        let told: BTreeSet<u64> = self.follower.told.iter().copied().collect();
+        let untold = self.acknowledged.difference(&told).copied().collect();
+        (untold, self.follower.told.len() - told.len())
     }
 
     /// Sends records in one group.
@@ -122,7 +165,9 @@ impl World {
                 .fetch_add(lost, std::sync::atomic::Ordering::Relaxed);
             let Some(plan) = batch.plan(table) else {
                 let at = lane.cursor.position();
-                self.core.advance(table, at, Some(at));
+                if self.core.advance(table, at, Some(at)) {
+                    self.core.release();
+                }
                 return false;
             };
             lane.under_way.push((plan, batch, false));
@@ -289,6 +334,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (1u8..4).prop_map(Op::Append),
         8 => (table, answer).prop_map(|(table, answer)| Op::Deliver(table, answer)),
+        2 => any::<bool>().prop_map(Op::Follow),
         1 => any::<u64>().prop_map(Op::LosePower),
         1 => Just(Op::Die),
         2 => fault.prop_map(Op::Fail),
@@ -306,6 +352,7 @@ proptest! {
             match op {
                 Op::Append(count) => world.append(count),
                 Op::Deliver(table, answer) => _ = world.deliver(table, answer),
+                Op::Follow(save) => world.follow(save),
                 Op::LosePower(seed) => {
                     world.files.lose_power(seed);
                     world.restart();
@@ -323,6 +370,8 @@ proptest! {
         world.append(1);
         prop_assert!(world.acknowledged.contains(&world.issued), "a new start accepts again");
         world.deliver_all();
+        world.follow(true);
+        prop_assert_eq!(world.facts_amiss(), (vec![], 0));
         prop_assert_eq!(world.lost_rows(), []);
         prop_assert_eq!(world.doubled(), 0);
         // What is settled is deleted: one segment is left, or two when the last was just begun.
