@@ -94,6 +94,11 @@ pub fn metrics<D: Durable>(
             &watch.snapshots_failed,
         ),
         (
+            "lapwing_detector_faults_total",
+            "Times that the detector broke off by a fault in it and began again",
+            &watch.faults,
+        ),
+        (
             "lapwing_requests_resent_total",
             "Requests known from before and answered without storing them again",
             &stats.resent,

@@ -9,8 +9,11 @@
 //! Not here: what an incident is, and who is told.
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -69,11 +72,14 @@ pub struct WatchStats {
     pub unreadable: AtomicU64,
     pub incidents: AtomicU64,
     pub snapshots_failed: AtomicU64,
+    /// Times that the detector broke off by a fault in it and was begun again.
+    pub faults: AtomicU64,
 }
 
 /// The thread's own.
 struct Watcher {
     detector: Detector,
+    config: DetectorConfig,
     at: Option<Position>,
     newest_ns: u64,
     journal: Arc<Journal>,
@@ -81,6 +87,8 @@ struct Watcher {
     runtime: tokio::runtime::Handle,
     file: PathBuf,
     stats: Arc<WatchStats>,
+    /// It broke off, and no snapshot was written since.
+    is_shaken: bool,
 }
 
 /// A feed, and what the journal is opened with to fill it.
@@ -118,25 +126,10 @@ impl Watch {
         config: DetectorConfig,
         alerts: AlertHandle,
     ) -> std::io::Result<Watch> {
-        let stats = Arc::<WatchStats>::default();
         let stop = Arc::<AtomicBool>::default();
         let (config_sender, configs) = mpsc::channel();
-        let file = data_dir.join("detector").join("state");
-        let watcher = {
-            let state = State::read(&file, journal.identity(), live(config));
-            // Before anything is delivered: what is delivered may be deleted.
-            journal.facts_consumed(state.at.unwrap_or_default());
-            Watcher {
-                detector: state.detector,
-                at: state.at,
-                newest_ns: 0,
-                journal,
-                alerts,
-                runtime: tokio::runtime::Handle::current(),
-                file,
-                stats: Arc::clone(&stats),
-            }
-        };
+        let watcher = Watcher::new(journal, data_dir, live(config), alerts);
+        let stats = Arc::clone(&watcher.stats);
         let stopping = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("detector".to_owned())
@@ -168,7 +161,7 @@ impl Watch {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the detector ended by a fault in it; its last snapshot is in force");
+            tracing::error!("the detector's thread broke off; its last snapshot is in force");
         }
     }
 }
@@ -184,7 +177,56 @@ fn live(config: DetectorConfig) -> DetectorConfig {
 // === impl Watcher ===
 
 impl Watcher {
+    fn new(
+        journal: Arc<Journal>,
+        data_dir: &Path,
+        config: DetectorConfig,
+        alerts: AlertHandle,
+    ) -> Watcher {
+        let file = data_dir.join("detector").join("state");
+        let state = State::read(&file, journal.identity(), config.clone());
+        // Before anything is delivered: what is delivered may be deleted.
+        journal.facts_consumed(state.at.unwrap_or_default());
+        Watcher {
+            detector: state.detector,
+            config,
+            at: state.at,
+            newest_ns: 0,
+            journal,
+            alerts,
+            runtime: tokio::runtime::Handle::current(),
+            file,
+            stats: Arc::default(),
+            is_shaken: false,
+        }
+    }
+
+    /// Follows to the end. A fault in the detector costs the record it broke off at, and what was
+    /// learned since the last snapshot; without this it would cost every later alert, and the
+    /// journal would wait for a follower that is gone until it is full.
     fn run(mut self, feed: &Feed, configs: &Receiver<DetectorConfig>, stop: &AtomicBool) {
+        // What may be left half-done is the detector, and that is replaced.
+        while catch_unwind(AssertUnwindSafe(|| self.follow(feed, configs, stop))).is_err() {
+            self.begin_again();
+        }
+    }
+
+    fn begin_again(&mut self) {
+        self.stats.faults.fetch_add(1, Relaxed);
+        tracing::error!(
+            record = self.at.map(tracing::field::display),
+            "the detector broke off by a fault in it and begins again: please report this with the log"
+        );
+        let config = self.config.clone();
+        // What it broke off at is told already (`at`), so it is passed over. When that does not
+        // help, the fault is in what it has learned.
+        self.detector = match std::mem::replace(&mut self.is_shaken, true) {
+            false => State::read(&self.file, self.journal.identity(), config).detector,
+            true => Detector::new(config),
+        };
+    }
+
+    fn follow(&mut self, feed: &Feed, configs: &Receiver<DetectorConfig>, stop: &AtomicBool) {
         self.catch_up();
         let (mut ticked, mut saved) = (Instant::now(), Instant::now());
         loop {
@@ -198,10 +240,8 @@ impl Watcher {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if feed.behind.load(Relaxed) && feed.queue.try_recv().is_err() {
-                // Cleared first: what comes from here on is in the queue or in the files.
-                feed.behind.store(false, Relaxed);
-                self.catch_up();
+            if feed.behind.load(Relaxed) {
+                self.take_all(feed);
             }
             if let Some(config) = configs.try_iter().last() {
                 self.configure(config);
@@ -221,6 +261,17 @@ impl Watcher {
         }
         self.catch_up();
         self.save();
+    }
+
+    /// What waits in the queue, and then what did not fit into it.
+    fn take_all(&mut self, feed: &Feed) {
+        // While the flag is up nobody adds to the queue: this ends.
+        while let Ok((at, facts)) = feed.queue.try_recv() {
+            self.take(at, &facts);
+        }
+        // Cleared first: what comes from here on is in the queue or in the files.
+        feed.behind.store(false, Relaxed);
+        self.catch_up();
     }
 
     /// Tells what is in the journal's files and was not told.
@@ -286,14 +337,16 @@ impl Watcher {
     }
 
     fn configure(&mut self, config: DetectorConfig) {
-        match state::with_config(&self.detector, live(config)) {
-            Ok(detector) => self.detector = detector,
+        let config = live(config);
+        match state::with_config(&self.detector, config.clone()) {
+            Ok(detector) => (self.detector, self.config) = (detector, config),
             Err(error) => tracing::error!(%error, "the detector keeps its old settings"),
         }
     }
 
     fn save(&mut self) {
         let written = State::write(&self.file, self.journal.identity(), self.at, &self.detector);
+        self.is_shaken &= written.is_err();
         match (written, self.at) {
             (Ok(()), Some(at)) => self.journal.facts_consumed(at),
             (Ok(()), None) => {}

@@ -190,7 +190,6 @@ pub struct Life {
 
 impl Life {
     pub fn begin(options: Options, data_dir: &Path) -> Life {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

@@ -130,7 +130,6 @@ fn five_commands_lead_from_a_clone_to_classified_incidents() {
 
 /// The last step of the path. The receiver prints one line for each alert.
 #[test]
-#[ignore = "the detector and the alerts are not wired into `serve` yet"]
 fn the_alert_arrives() {
     let walked = walk();
     until("an alert at the receiver", START_TIME_MAX, || {

@@ -69,6 +69,7 @@ struct AdminPort {
     admin: Admin,
     address: SocketAddr,
     page: Page,
+    alerts: AlertHandle,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -157,29 +158,29 @@ impl AdminPort {
         let page = Page::default();
         let shown = Arc::clone(&page);
         let (measured, listed) = (alerts.clone(), alerts.clone());
-        let page_of = move || shown.get().map_or_else(String::new, |page| page());
-        let admin = Admin::new(move || page_of() + &measured.metrics())
+        let admin = Admin::new(move || whole(&shown, &measured))
             .with_section(move || alert::api::section(&listed));
         let stop = CancellationToken::new();
         let task = tokio::spawn(admin::serve(
             listener,
             admin.clone(),
-            alert::api::router(alerts),
+            alert::api::router(alerts.clone()),
             stop.clone(),
         ));
         Ok(AdminPort {
             admin,
             address,
             page,
+            alerts,
             stop,
             task,
         })
     }
 
-    /// Makes the page of `/metrics`; empty before there is something to measure.
+    /// Makes the page of `/metrics`.
     fn page(&self) -> impl Fn() -> String + Send + use<> {
-        let page = Arc::clone(&self.page);
-        move || page.get().map_or_else(String::new, |page| page())
+        let (page, alerts) = (Arc::clone(&self.page), self.alerts.clone());
+        move || whole(&page, &alerts)
     }
 
     fn measure(&self, page: impl Fn() -> String + Send + Sync + 'static) {
@@ -191,6 +192,11 @@ impl AdminPort {
         self.stop.cancel();
         _ = self.task.await;
     }
+}
+
+/// Everything measured; of the pipeline only when there is one.
+fn whole(page: &Page, alerts: &AlertHandle) -> String {
+    page.get().map_or_else(String::new, |page| page()) + &alerts.metrics()
 }
 
 async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -97,6 +97,7 @@ fn a_tool_call_and_its_execution_are_one_row_in_any_order() {
     };
     send(&lapwing, &[judge()]);
     send(&lapwing, &[judge()]);
+    lapwing.settle();
     let evals = "SELECT name, score, count() FROM llm_evals GROUP BY ALL FORMAT TSV";
     assert_eq!(
         lapwing.try_query(evals).expect("rows"),

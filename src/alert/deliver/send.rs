@@ -33,6 +33,8 @@ pub struct Sender {
 
 impl Sender {
     pub fn new() -> Result<Sender, reqwest::Error> {
+        // reqwest takes the process's; it is an error to say so twice, and no harm.
+        _ = rustls::crypto::ring::default_provider().install_default();
         let client = |allow_private| {
             reqwest::Client::builder()
                 .user_agent(concat!("lapwing/", env!("CARGO_PKG_VERSION")))
