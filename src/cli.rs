@@ -5,6 +5,7 @@
 //! configuration. A reader that goes away (`lapwing query ... | head`) is no failure.
 
 mod alert;
+mod backtest;
 mod check;
 mod classify;
 mod demo;
@@ -107,6 +108,11 @@ enum Command {
         /// Work the failure class out even where a line tells it
         #[arg(long)]
         strip_class: bool,
+    },
+    /// Find the incidents that the settings, or others, would have raised over the stored past
+    Backtest {
+        #[command(flatten)]
+        options: backtest::Options,
     },
     /// Run one SQL statement in the store and print its result
     Query { sql: String },
@@ -221,13 +227,21 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
             let knowledge = knowledge::load(&config)?;
             let options = detect::Options { strip_class };
             let mut out = io::BufWriter::new(io::stdout().lock());
-            let done = detect::run(&file, options, &knowledge.rules, &mut out);
+            let detection = config.detection.clone();
+            let done = detect::run(&file, options, detection, &knowledge.rules, &mut out);
             match done.and_then(|()| Ok(out.flush()?)) {
                 Err(detect::DetectError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => {
                     Err(Failure::ReaderGone)
                 }
                 done => Ok(done.map_err(anyhow::Error::new)?),
             }
+        }
+        Command::Backtest { options } => {
+            let (config, _) = load_with(config_file, options.variables())?;
+            block_on_command(async move {
+                let mut out = io::BufWriter::new(io::stdout());
+                backtest::run(&config, &options, &mut out).await
+            })
         }
         Command::Prices { action } => Ok(prices::run(
             &load(config_file)?.0,
@@ -298,11 +312,18 @@ async fn fetch_engine(config: &Config) -> anyhow::Result<String> {
 
 /// The configuration of this process, and its warnings.
 fn load(file: Option<&Path>) -> Result<(Config, Vec<String>), Failure> {
-    Config::load(&Sources {
-        file,
-        variables: variables(),
-    })
-    .map_err(Failure::Config)
+    load_with(file, Vec::new())
+}
+
+/// The same with variables of a command's own, which win.
+fn load_with(
+    file: Option<&Path>,
+    own: Vec<(String, String)>,
+) -> Result<(Config, Vec<String>), Failure> {
+    let inherited = variables().into_iter();
+    let inherited = inherited.filter(|(name, _)| own.iter().all(|(other, _)| other != name));
+    let variables = inherited.chain(own.clone()).collect();
+    Config::load(&Sources { file, variables }).map_err(Failure::Config)
 }
 
 /// The environment; what is not UTF-8 can be none of our settings.

@@ -430,6 +430,16 @@ fn cross_check(
             ));
         }
     }
+    if let Storage::Embedded { listen, .. } = &config.storage
+        && !listen.ip().is_loopback()
+    {
+        warnings.push(format!(
+            "`storage.embedded.listen` is {listen}, open to the network: whoever reaches it reads every call and its content"
+        ));
+    }
+    if let Some(problem) = own_traces_to_itself(config, settings) {
+        problems.push(problem);
+    }
     for (path, setting) in settings {
         let Some(receiver) = path
             .strip_prefix("alerts.routes.")
@@ -455,6 +465,28 @@ fn cross_check(
             "`storage.clickhouse.password` stands in the open: use `password_file`".to_owned(),
         );
     }
+}
+
+/// Own traces that come in again would make traces of themselves.
+fn own_traces_to_itself(config: &Config, settings: &Settings) -> Option<Problem> {
+    let key = "telemetry.otlp_endpoint";
+    let endpoint = config.telemetry_otlp_endpoint.as_ref()?;
+    let url = reqwest::Url::parse(endpoint).ok()?;
+    let is_here = match url.host_str()?.trim_matches(['[', ']']) {
+        "localhost" => true,
+        host => host.parse().is_ok_and(|ip: std::net::IpAddr| {
+            ip.is_loopback() || ip.is_unspecified() || ip == config.grpc.listen.ip()
+        }),
+    };
+    let ports = [config.grpc.listen.port(), config.http.listen.port()];
+    let own = is_here && ports.contains(&url.port_or_known_default()?);
+    own.then(|| Problem {
+        origin: settings
+            .get(key)
+            .map_or(Origin::Default, |s| s.origin.clone()),
+        key: key.to_owned(),
+        text: format!("is {endpoint}, this collector's own receiver: send its traces elsewhere"),
+    })
 }
 
 #[cfg(test)]

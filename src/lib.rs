@@ -3,6 +3,7 @@
 //! The modules in the order the data flows; `ARCHITECTURE.md` has the whole picture.
 
 pub mod call;
+mod words;
 
 pub mod proto;
 
@@ -22,6 +23,8 @@ pub mod alert;
 pub mod block;
 
 pub mod store;
+
+pub mod history;
 
 pub mod journal;
 

@@ -13,6 +13,7 @@ mod state;
 mod tests;
 
 use std::{
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -29,8 +30,10 @@ use bytes::Bytes;
 use self::state::State;
 use crate::{
     alert::AlertHandle,
-    detect::{Change, Detector, DetectorConfig, Fact},
+    detect::{self, Change, Detector, DetectorConfig, Fact},
+    history,
     journal::{Journal, OnDurable, Position},
+    store::Store,
 };
 
 /// Journal records whose facts wait in memory; what comes beyond is read from the files.
@@ -44,6 +47,11 @@ const SNAPSHOT_EVERY_FILLING: Duration = Duration::from_secs(5);
 /// A fact this much older than the newest is history that somebody sends late: it is stored, and
 /// says nothing about now.
 const STALE_NS: u64 = 3_600_000_000_000;
+/// What a detector without a state learns from: its volumes and evaluations look back a week.
+const LEARN_NS: u64 = 7 * 86_400_000_000_000;
+/// ClickHouse's numbers for a store that nothing was made in yet.
+const UNKNOWN_TABLE: u32 = 60;
+const UNKNOWN_DATABASE: u32 = 81;
 /// Exporters send every five seconds, each at its own time: facts may be this late and are still
 /// counted in their place.
 const LATENESS_S: u32 = 10;
@@ -89,6 +97,8 @@ struct Watcher {
     stats: Arc<WatchStats>,
     /// It broke off, and no snapshot was written since.
     is_shaken: bool,
+    /// The store to learn from before anything else; none when there was a state.
+    learn_from: Option<Store>,
 }
 
 /// A feed, and what the journal is opened with to fill it.
@@ -117,18 +127,20 @@ fn offer(sender: &SyncSender<(Position, Bytes)>, behind: &AtomicBool, at: Positi
 // === impl Watch ===
 
 impl Watch {
-    /// Reads the state below `data_dir` and follows the journal. To be called within a runtime, and
-    /// before the journal is delivered.
+    /// Reads the state below `data_dir` and follows the journal. Without a state it learns from the
+    /// store first, if that answers. To be called within a runtime, and before the journal is
+    /// delivered.
     pub fn start(
         feed: Feed,
         journal: Arc<Journal>,
         data_dir: &Path,
         config: DetectorConfig,
         alerts: AlertHandle,
+        store: Option<Store>,
     ) -> std::io::Result<Watch> {
         let stop = Arc::<AtomicBool>::default();
         let (config_sender, configs) = mpsc::channel();
-        let watcher = Watcher::new(journal, data_dir, live(config), alerts);
+        let watcher = Watcher::new(journal, data_dir, live(config), alerts, store);
         let stats = Arc::clone(&watcher.stats);
         let stopping = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -182,6 +194,7 @@ impl Watcher {
         data_dir: &Path,
         config: DetectorConfig,
         alerts: AlertHandle,
+        store: Option<Store>,
     ) -> Watcher {
         let file = data_dir.join("detector").join("state");
         let state = State::read(&file, journal.identity(), config.clone());
@@ -198,6 +211,7 @@ impl Watcher {
             file,
             stats: Arc::default(),
             is_shaken: false,
+            learn_from: store.filter(|_| state.is_new),
         }
     }
 
@@ -227,6 +241,9 @@ impl Watcher {
     }
 
     fn follow(&mut self, feed: &Feed, configs: &Receiver<DetectorConfig>, stop: &AtomicBool) {
+        if let Some(store) = self.learn_from.take() {
+            self.learn(&store);
+        }
         self.catch_up();
         let (mut ticked, mut saved) = (Instant::now(), Instant::now());
         loop {
@@ -261,6 +278,42 @@ impl Watcher {
         }
         self.catch_up();
         self.save();
+    }
+
+    /// Runs the detector over what is stored, so that a lost state, or a new collector beside an old
+    /// one, costs no baseline. What was over is not told again; what still goes on is.
+    fn learn(&mut self, store: &Store) {
+        let to_ns = now_ns();
+        let from_ns = to_ns.saturating_sub(LEARN_NS);
+        let (mut changes, mut open) = (Vec::new(), HashMap::new());
+        let detector = &mut self.detector;
+        let told = self.runtime.block_on(async {
+            let Some(first) = history::begins(store).await? else {
+                return Ok(0);
+            };
+            history::tell(store, (from_ns.max(first), to_ns), |fact| {
+                detector.observe(fact, &mut changes);
+                for change in changes.drain(..) {
+                    match change.state {
+                        detect::State::Opened | detect::State::Updated => {
+                            open.insert(change.incident.id, change)
+                        }
+                        detect::State::Closed => open.remove(&change.incident.id),
+                    };
+                }
+            })
+            .await
+        });
+        match told {
+            Ok(0) => {}
+            Ok(facts) => tracing::info!(facts, "the detector learned from what is stored"),
+            // A new store has no tables yet.
+            Err(error) if matches!(error.code(), Some(UNKNOWN_TABLE | UNKNOWN_DATABASE)) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the detector begins without what is stored");
+            }
+        }
+        self.tell(open.into_values().collect());
     }
 
     /// What waits in the queue, and then what did not fit into it.

@@ -45,6 +45,7 @@ pub struct Options {
 pub fn run(
     file: &Path,
     options: Options,
+    config: DetectorConfig,
     rules: &Rules,
     out: &mut dyn Write,
 ) -> Result<(), DetectError> {
@@ -59,7 +60,7 @@ pub fn run(
             fs::File::open(file).map_err(read)?,
         )),
     };
-    let mut detector = Detector::new(DetectorConfig::default());
+    let mut detector = Detector::new(config);
     let (mut line, mut changes, mut number) = (Vec::new(), Vec::new(), 0);
     loop {
         line.clear();
@@ -93,7 +94,7 @@ pub fn run(
 }
 
 /// An alert line.
-fn alert(change: &Change) -> Value {
+pub(super) fn alert(change: &Change) -> Value {
     let incident = &change.incident;
     let observed = &incident.observed;
     json!({

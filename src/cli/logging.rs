@@ -18,9 +18,8 @@ pub(super) struct OwnTelemetry(Option<SdkTracerProvider>);
 
 /// Starts logging. To be called once, within the runtime.
 pub(super) fn start(config: &Config) -> anyhow::Result<OwnTelemetry> {
-    let level = std::env::var("LAPWING_LOG").unwrap_or_else(|_| config.log_level.clone());
     let filter = EnvFilter::builder()
-        .parse(&level)
+        .parse(&config.log_level)
         .context("telemetry.log_level")?;
     let colours =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());

@@ -108,6 +108,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         &config.data_dir,
         config.detection.clone(),
         alerts.handle(),
+        Some(store.clone()),
     )?;
     let delivering = Delivering::default();
     let preparing = deliver(&journal, store, &config, &delivering, &stop).await?;

@@ -38,11 +38,12 @@ pub type Settings = BTreeMap<String, Setting>;
 
 /// The prefix of our variables.
 const PREFIX: &str = "LAPWING_";
+/// A short name of a key that is often set from outside, as `RUST_LOG` is.
+const SHORT_NAME: (&str, &str) = ("LAPWING_LOG", "telemetry.log_level");
 /// Variables with the prefix that are no keys: ours, the tests', and those that Kubernetes sets for
 /// a service called lapwing.
-const OTHER_VARIABLES: [&str; 6] = [
+const OTHER_VARIABLES: [&str; 5] = [
     "LAPWING_CONFIG",
-    "LAPWING_LOG",
     "LAPWING_CACHE_DIR",
     "LAPWING_TEST_",
     "LAPWING_PORT",
@@ -79,7 +80,8 @@ pub fn environment(
 ) {
     // An empty variable is as good as none.
     for (name, text) in variables.filter(|(name, v)| name.starts_with(PREFIX) && !v.is_empty()) {
-        let Some(key) = fixed().find(|key| variable(key.path) == name) else {
+        let sets = |path: &str| variable(path) == name || SHORT_NAME == (name.as_str(), path);
+        let Some(key) = fixed().find(|key| sets(key.path)) else {
             if !OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) {
                 let names: Vec<String> = fixed().map(|key| variable(key.path)).collect();
                 let hint = nearest(&name, names.iter().map(String::as_str))

@@ -150,6 +150,14 @@ fn a_server_needs_an_address_and_a_secret_file_must_be_there() {
 fn values_that_would_mean_something_else_are_refused() {
     for (text, want) in [
         ("telemetry: {log_level: inof}", "did you mean `info`?"),
+        (
+            "telemetry: {otlp_endpoint: 'http://localhost:4317'}",
+            "this collector's own receiver",
+        ),
+        (
+            "admin: {listen: ':9464'}\n---\njournal: {durability: memory}\n",
+            "lapwing.yaml:2:1: a second document begins here",
+        ),
         ("storage: {retention: {calls: 36h}}", "write whole days"),
         (
             "storage: {clickhouse: {url: 'ann:hunter2@ch'}}",
@@ -162,6 +170,16 @@ fn values_that_would_mean_something_else_are_refused() {
             "{report}"
         );
     }
+}
+
+#[test]
+fn the_short_name_of_the_log_level_is_checked_like_the_long_one() {
+    let (config, _) = load("", &[("LAPWING_LOG", "lapwing=debug")]).unwrap();
+    assert_eq!(config.log_level, "lapwing=debug");
+    let report = load("", &[("LAPWING_LOG", "inof")])
+        .unwrap_err()
+        .to_string();
+    assert!(report.contains("LAPWING_LOG"), "{report}");
 }
 
 #[test]

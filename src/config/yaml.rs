@@ -48,7 +48,11 @@ pub fn parse(text: &str, environment: Environment<'_>, problems: &mut Vec<Proble
         at: At { line: 1, column: 1 },
         value: Value::Map(Vec::new()),
     };
-    match reader.first() {
+    let root = reader.first();
+    if root.is_some() {
+        reader.nothing_more();
+    }
+    match root {
         Some(Node {
             value: Value::Null, ..
         })
@@ -82,6 +86,18 @@ where
                 Event::StreamStart | Event::DocumentStart(..) => {}
                 Event::StreamEnd | Event::DocumentEnd => return None,
                 event => return self.node(event, &span, 0),
+            }
+        }
+    }
+
+    /// A second document would be passed over in silence.
+    fn nothing_more(&mut self) {
+        while let Some((event, span)) = self.next() {
+            if let Event::DocumentStart(..) = event {
+                let text = "a second document begins here: write everything in one";
+                self.problems
+                    .push(Problem::new(at(&span), "", text.to_owned()));
+                return;
             }
         }
     }

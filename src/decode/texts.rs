@@ -88,6 +88,7 @@ pub fn traces<'a>(body: &'a [u8], marks: &[usize], every: bool, see: &mut dyn Fn
         marks,
         every,
         see,
+        next: 0,
     };
     walk.message(&TRACES, body, &[], LEVELS_MAX);
 }
@@ -99,6 +100,7 @@ pub fn logs<'a>(body: &'a [u8], marks: &[usize], every: bool, see: &mut dyn FnMu
         marks,
         every,
         see,
+        next: 0,
     };
     walk.message(&LOGS, body, &[], LEVELS_MAX);
 }
@@ -108,6 +110,8 @@ struct Walk<'w, 'a> {
     marks: &'w [usize],
     every: bool,
     see: &'w mut dyn FnMut(TextAt<'a>),
+    /// The first mark that does not lie before the field that was read last.
+    next: usize,
 }
 
 // === impl Walk ===
@@ -131,14 +135,14 @@ impl<'a> Walk<'_, 'a> {
             let Ok(field) = reader.bytes(tag) else {
                 return;
             };
-            let marks = self.marks_in(field);
-            if marks.is_empty() && key.is_empty() && !self.every {
+            if !self.has_mark(field) && key.is_empty() && !self.every {
                 continue;
             }
             let number = tag.number();
             let part = shape.0.iter().find(|(n, _)| *n == number);
             match part.map(|(_, part)| *part) {
                 Some(Text) => {
+                    let marks = self.marks_in(field);
                     if is_pair && !marks.is_empty() {
                         key = field;
                     }
@@ -160,12 +164,21 @@ impl<'a> Walk<'_, 'a> {
         (field.as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize)
     }
 
-    fn marks_in(&self, field: &[u8]) -> Range<usize> {
+    /// Does a mark lie in the field? Fields come in the order of their places, and so do marks.
+    fn has_mark(&mut self, field: &[u8]) -> bool {
         let start = self.offset(field);
-        let first = self.marks.partition_point(|mark| *mark < start);
-        let rest = self.marks.get(first..).unwrap_or_default();
-        let count = rest.partition_point(|mark| *mark < start + field.len());
-        first..first + count
+        while self.marks.get(self.next).is_some_and(|mark| *mark < start) {
+            self.next += 1;
+        }
+        let next = self.marks.get(self.next);
+        next.is_some_and(|mark| *mark < start + field.len())
+    }
+
+    fn marks_in(&self, field: &[u8]) -> Range<usize> {
+        let end = self.offset(field) + field.len();
+        let rest = self.marks.get(self.next..).unwrap_or_default();
+        let count = rest.iter().take_while(|mark| **mark < end).count();
+        self.next..self.next + count
     }
 }
 

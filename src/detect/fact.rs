@@ -110,6 +110,17 @@ pub struct BadFacts {
     pub offset: usize,
 }
 
+/// What the label of an evaluation says, where it is one of the words in use.
+pub fn passed(label: &str) -> Option<bool> {
+    const PASS: [&str; 6] = ["pass", "passed", "true", "correct", "yes", "good"];
+    const FAIL: [&str; 6] = ["fail", "failed", "false", "incorrect", "no", "bad"];
+    let is = |words: &[&str]| words.iter().any(|word| label.eq_ignore_ascii_case(word));
+    if is(&PASS) {
+        return Some(true);
+    }
+    is(&FAIL).then_some(false)
+}
+
 // === impl Fact ===
 
 impl<'a> Fact<'a> {

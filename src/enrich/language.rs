@@ -17,6 +17,9 @@ use self::word::{Key, Word, ascii_letters};
 const WORDS_MAX: usize = 32;
 /// Stop words that must be found, of one language.
 const HITS_MIN: usize = 2;
+/// So many more hits than any other language has end the count early, looked at every so many words.
+const HITS_AHEAD: u8 = 4;
+const LOOK_EVERY: usize = 8;
 /// Letters of one script among the letters looked at, in percent, for the script to decide.
 const SCRIPT_PERCENT_MIN: usize = 60;
 /// Letters that are looked at for the script.
@@ -236,11 +239,7 @@ fn script(text: &str) -> Option<&'static str> {
 fn by_stop_words(text: &str) -> &'static str {
     let languages_of = &*LANGUAGES_OF;
     let mut hits: Hits = 0;
-    let mut count = |word: &Word| {
-        if let Some(found) = languages_of.get(&word.key()) {
-            hits += found;
-        }
-    };
+    let hits_of = |word: &Word| languages_of.get(&word.key()).copied().unwrap_or_default();
     let mut word = Word::default();
     let (mut at, mut words) = (0, 0);
     while words < WORDS_MAX {
@@ -272,13 +271,16 @@ fn by_stop_words(text: &str) -> &'static str {
                 word.push(bytes, len);
             }
         } else if !word.is_empty() {
-            count(&word);
+            hits += hits_of(&word);
             word = Word::default();
             words += 1;
+            if words.is_multiple_of(LOOK_EVERY) && is_decided(hits) {
+                break;
+            }
         }
     }
     if !word.is_empty() {
-        count(&word);
+        hits += hits_of(&word);
     }
     let hits = hits.to_le_bytes().map(usize::from);
     let (best, most) = hits
@@ -299,6 +301,19 @@ fn by_stop_words(text: &str) -> &'static str {
     } else {
         ""
     }
+}
+
+/// Is one language so far ahead that the rest of the words will not change it?
+fn is_decided(hits: Hits) -> bool {
+    let (mut most, mut next) = (0, 0);
+    for n in hits.to_le_bytes() {
+        (most, next) = if n > most {
+            (n, most)
+        } else {
+            (most, next.max(n))
+        };
+    }
+    most >= next + HITS_AHEAD
 }
 
 #[cfg(test)]

@@ -1,8 +1,15 @@
 //! Profile: counts and flags over what was said. Counts are of Unicode text, never of bytes.
 
-use super::{language::language, suspicion};
-use crate::call::{Call, Content, Message, PartKind, Profile, Role};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use twox_hash::XxHash3_64;
+
+use super::{language::language, suspicion};
+use crate::{
+    call::{Call, Content, Message, PartKind, Profile, Role},
+    words::Words,
+};
 
 /// The language is told from the beginning of the last user message.
 const LANGUAGE_BYTES_MAX: usize = 240;
@@ -105,18 +112,27 @@ fn flags(content: &Content<'_>, out: &mut Profile) {
     flag("empty_context", texts(ASKED).any(suspicion::empty_context));
     flag("duplicated_message", duplicated(content));
     flag("history_cut", history_is_cut(content));
-    let marked = || texts(ALL).flat_map(marks);
     const PERSONAL: [&str; 5] = ["email", "card", "phone", "iban", "ssn"];
-    flag("secret", marked().any(|id| !PERSONAL.contains(&id)));
-    flag("personal_data", marked().any(|id| PERSONAL.contains(&id)));
+    let (mut secret, mut personal) = (false, false);
+    for id in texts(ALL).flat_map(marks) {
+        let is_personal = PERSONAL.contains(&id);
+        personal |= is_personal;
+        secret |= !is_personal;
+    }
+    flag("secret", secret);
+    flag("personal_data", personal);
     out.context_documents = texts(ASKED).fold(0, |n: u16, t| n.saturating_add(documents(t)));
 }
 
 /// The ids of what was redacted from a text (the mark of [`redact`](crate::redact)).
 fn marks(text: &str) -> impl Iterator<Item = &str> {
-    const MARK: &str = "[redacted:";
-    let pieces = text.split(MARK).skip(1);
-    pieces.filter_map(|rest| rest.get(..rest.find(']')?))
+    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[redacted:"));
+    let mark = &*MARK;
+    let found = mark.find_iter(text.as_bytes());
+    found.filter_map(|at| {
+        let id = text.get(at + mark.needle().len()..)?;
+        id.get(..id.find(']')?)
+    })
 }
 
 /// The same long words twice, by the same speaker.
@@ -146,39 +162,48 @@ fn history_is_cut(content: &Content<'_>) -> bool {
 
 /// Retrieved documents in a prompt, by the tags around them or the numbers before them.
 fn documents(text: &str) -> u16 {
-    let tags = [
-        "<document>",
-        "<document ",
-        "<doc ",
-        "<doc>",
-        "<source ",
-        "<passage ",
-    ];
-    let tagged: usize = tags
-        .iter()
-        .map(|tag| memchr::memmem::find_iter(text.as_bytes(), tag).count())
-        .sum();
-    let numbered = || {
-        let begins = |n: usize| {
-            let heads = [
-                format!("Document {n}:"),
-                format!("[Document {n}]"),
-                format!("Source {n}:"),
-                format!("Doc {n}:"),
-                format!("[{n}] "),
-            ];
-            text.lines()
-                .any(|line| heads.iter().any(|h| line.trim_start().starts_with(h)))
-        };
-        (1..64).take_while(|n| begins(*n)).count()
-    };
-    // Without a bracket or the words there is nothing to count.
-    let words = ["Document ", "Source ", "Doc ", "[1] "];
+    const TAGS: usize = 6;
+    static SIGNS: LazyLock<Words> = LazyLock::new(|| {
+        let tags = [
+            "<document>",
+            "<document ",
+            "<doc ",
+            "<doc>",
+            "<source ",
+            "<passage ",
+        ];
+        debug_assert_eq!(tags.len(), TAGS);
+        Words::new(
+            tags.into_iter()
+                .chain(["Document ", "Source ", "Doc ", "[1] "]),
+        )
+    });
+    let (mut tagged, mut worded) = (0, false);
+    SIGNS.each(text.as_bytes(), |sign, _| match sign {
+        0..TAGS => tagged += 1,
+        _ => worded = true,
+    });
     let count = match tagged {
-        0 if words.iter().any(|word| text.contains(word)) => numbered(),
+        0 if worded => numbered(text),
         tagged => tagged,
     };
     u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// `Document 1:`, `[2] `: how far they count up at the beginnings of lines.
+fn numbered(text: &str) -> usize {
+    let begins = |n: usize| {
+        let heads = [
+            format!("Document {n}:"),
+            format!("[Document {n}]"),
+            format!("Source {n}:"),
+            format!("Doc {n}:"),
+            format!("[{n}] "),
+        ];
+        text.lines()
+            .any(|line| heads.iter().any(|h| line.trim_start().starts_with(h)))
+    };
+    (1..64).take_while(|n| begins(*n)).count()
 }
 
 /// Unicode scalar values, and runs of anything but ASCII white space.

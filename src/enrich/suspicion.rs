@@ -4,6 +4,12 @@
 //! Prompts about code and templates are common, and are not what is meant: what stands in code, or
 //! in a text that speaks of templates, is passed over. Pure functions of texts; the words are tables.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use crate::words::Words;
+
 /// Texts are looked at up to here: what a template leaves is near the beginning or not alone.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 /// A name in a placeholder.
@@ -101,6 +107,8 @@ const CONTEXTS: &[&str] = &[
     "contexto",
     "contesto",
 ];
+/// A heading ends within this much of its line.
+const HEADING_BYTES_MAX: usize = 80;
 /// What stands under such a heading when nothing was found.
 const NOTHING: &[&str] = &[
     "",
@@ -144,8 +152,9 @@ pub(super) fn unfilled(text: &str) -> bool {
         return true;
     }
     // Holes are rare: without a sign of one nothing else is looked at.
-    let signs = memchr::memchr3(b'{', b'%', b'[', text.as_bytes()).is_some()
-        || MISSING.iter().any(|word| text.contains(word));
+    static NOTHING_THERE: LazyLock<Words> = LazyLock::new(|| Words::new(MISSING.iter().copied()));
+    let signs =
+        memchr::memchr3(b'{', b'%', b'[', text.as_bytes()).is_some() || NOTHING_THERE.are_in(text);
     if !signs {
         return false;
     }
@@ -281,30 +290,47 @@ fn tagged_nothing(text: &str) -> bool {
 
 /// `Context:` and then the next heading, or the end, or a word for nothing.
 fn headed_nothing(text: &str) -> bool {
-    let lines: Vec<&str> = text.lines().collect();
-    lines.iter().enumerate().any(|(n, line)| {
-        let bare = line.trim().trim_matches(['#', '*', '=', '-', ' ']);
-        let (label, value) = match bare.split_once(':') {
-            Some((label, value)) => (
-                label.trim_matches(['*', ' ']),
-                value.trim_matches(['*', ' ']),
-            ),
-            None if line.trim_start().starts_with('#') => (bare, ""),
-            None => return false,
-        };
-        if !CONTEXTS.contains(&label.to_lowercase().as_str()) {
-            return false;
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if heads_nothing(line, lines.clone()) {
+            return true;
         }
-        if !value.is_empty() {
-            return is_nothing(value);
-        }
-        let below = lines.get(n + 1..).unwrap_or_default();
-        let mut said = below.iter().map(|l| l.trim()).filter(|l| !l.is_empty());
-        match said.next() {
-            None => true,
-            Some(next) => is_nothing(next) && !next.is_empty() || is_heading(next),
-        }
-    })
+    }
+    false
+}
+
+fn heads_nothing<'t>(line: &'t str, below: impl Iterator<Item = &'t str>) -> bool {
+    // A heading and its decoration are short; a paragraph is no heading.
+    let head = line.trim_start();
+    let colon = memchr::memchr(
+        b':',
+        head.as_bytes()
+            .get(..HEADING_BYTES_MAX)
+            .unwrap_or(head.as_bytes()),
+    );
+    if colon.is_none() && !head.starts_with('#') {
+        return false;
+    }
+    let bare = line.trim().trim_matches(['#', '*', '=', '-', ' ']);
+    let (label, value) = match bare.split_once(':') {
+        Some((label, value)) => (
+            label.trim_matches(['*', ' ']),
+            value.trim_matches(['*', ' ']),
+        ),
+        None if head.starts_with('#') => (bare, ""),
+        None => return false,
+    };
+    if !CONTEXTS.contains(&label.to_lowercase().as_str()) {
+        return false;
+    }
+    if !value.is_empty() {
+        return is_nothing(value);
+    }
+    let mut said = below.map(str::trim).filter(|l| !l.is_empty());
+    match said.next() {
+        None => true,
+        Some(next) => is_nothing(next) && !next.is_empty() || is_heading(next),
+    }
 }
 
 /// `Question: ...`, `## Task`, `---`: something else begins.
@@ -380,14 +406,15 @@ fn ends_in_loop(bytes: &[u8]) -> bool {
 
 /// Is the text code, or does it have some?
 pub(super) fn has_code(text: &str) -> bool {
-    if memchr::memmem::find(text.as_bytes(), b"```").is_some() {
+    static QUIET_CODE: LazyLock<Words> = LazyLock::new(|| Words::new(["SELECT ", "Traceback"]));
+    static FENCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("```"));
+    if FENCE.find(text.as_bytes()).is_some() {
         return true;
     }
     // Code has these; most prose has none.
     if memchr::memchr3(b'(', b'{', b';', text.as_bytes()).is_none()
         && memchr::memchr3(b'=', b'<', b'$', text.as_bytes()).is_none()
-        && !text.contains("SELECT ")
-        && !text.contains("Traceback")
+        && !QUIET_CODE.are_in(text)
     {
         return false;
     }
@@ -397,6 +424,39 @@ pub(super) fn has_code(text: &str) -> bool {
     let score: u32 = text.lines().map(code_line).sum();
     score >= 2
 }
+
+/// Marks of code in a line. A link of Markdown and an aside in brackets are prose.
+const SURE: &[&str] = &[
+    "();",
+    "=> {",
+    ") {",
+    "#include <",
+    "def __",
+    "console.log(",
+    "System.out",
+    "fn main",
+    "print(",
+    "});",
+    "</div>",
+    "</p>",
+    "</html>",
+    "&&",
+    "||",
+    "!= ",
+    " == ",
+    "Traceback (most",
+    "SELECT * ",
+    "std::",
+    "self.",
+    "this.",
+    "i++",
+    "\", line ",
+    "):",
+    "import numpy",
+    "lambda ",
+    " := ",
+    "println!",
+];
 
 /// How much a line looks like code: 2 surely, 1 perhaps.
 fn code_line(line: &str) -> u32 {
@@ -450,38 +510,6 @@ fn code_line(line: &str) -> u32 {
         "<div",
         "<html",
     ];
-    const SURE: &[&str] = &[
-        "();",
-        "=> {",
-        ") {",
-        "](",
-        "#include <",
-        "def __",
-        "console.log(",
-        "System.out",
-        "fn main",
-        "print(",
-        "});",
-        "</div>",
-        "</p>",
-        "</html>",
-        "&&",
-        "||",
-        "!= ",
-        " == ",
-        "Traceback (most",
-        "SELECT * ",
-        "std::",
-        "self.",
-        "this.",
-        "i++",
-        "\", line ",
-        "):",
-        "import numpy",
-        "lambda ",
-        " := ",
-        "println!",
-    ];
     let line = line.trim();
     // An item of a list may end like a statement.
     let item = line.starts_with("- ") && !line.contains(['(', '=', '{']);
@@ -490,10 +518,8 @@ fn code_line(line: &str) -> u32 {
     }
     let ends = line.ends_with([';', '{', '}']) && line.len() > 1;
     let begins = BEGINS.iter().any(|word| line.starts_with(word));
-    let sure = SURE.iter().any(|mark| {
-        // A link of Markdown and an aside in brackets are prose.
-        *mark != "](" && line.contains(mark)
-    });
+    static SURE_MARKS: LazyLock<Words> = LazyLock::new(|| Words::new(SURE.iter().copied()));
+    let sure = SURE_MARKS.are_in(line);
     let query = line.starts_with("SELECT ") && line.contains(" FROM ");
     let assigns = line.split_once(" = ").is_some_and(|(name, _)| {
         !name.contains(' ')

@@ -6,7 +6,7 @@
 
 use crate::{
     call::{Call, Enrichment, Evaluation, Finish},
-    detect::{CallFact, EvalFact, Fact},
+    detect::{CallFact, EvalFact, Fact, passed},
     normalise::memory::Change,
 };
 
@@ -111,17 +111,6 @@ fn nano_dollars(usd: f64) -> u64 {
 fn shortened(text: &str) -> &str {
     text.get(..text.floor_char_boundary(ERROR_BYTES_MAX))
         .unwrap_or(text)
-}
-
-/// What the label of an evaluation says, where it is one of the words in use.
-fn passed(label: &str) -> Option<bool> {
-    const PASS: [&str; 6] = ["pass", "passed", "true", "correct", "yes", "good"];
-    const FAIL: [&str; 6] = ["fail", "failed", "false", "incorrect", "no", "bad"];
-    let is = |words: &[&str]| words.iter().any(|word| label.eq_ignore_ascii_case(word));
-    if is(&PASS) {
-        return Some(true);
-    }
-    is(&FAIL).then_some(false)
 }
 
 #[cfg(test)]

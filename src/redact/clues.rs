@@ -6,12 +6,11 @@
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind, packed};
-
 use super::{
     rules::{Token, tokens},
     text::run_end,
 };
+use crate::words::Words;
 
 /// What makes a place worth a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,49 +87,26 @@ const NUMBER_HEAD_BYTES: usize = 4;
 /// Characters of a name behind the clue in it.
 const NAME_REST_MAX: usize = 24;
 
-/// Words that one vectorised search takes; with more of them there is none.
-const SEARCH_WORDS_MAX: usize = 64;
-
 /// The search for clues.
 pub(super) struct Search {
     /// By length: the shorter the shortest word of a search, the more often it stops for nothing.
-    short: Words,
-    tokens: Words,
-    names: Words,
+    short: ClueWords,
+    tokens: ClueWords,
+    names: ClueWords,
 }
 
-/// A search for words.
-struct Words {
-    finder: Finder,
+/// Words, and what each is a clue of.
+struct ClueWords {
+    words: Words,
     clues: Vec<Clue>,
 }
 
-enum Finder {
-    Vector(packed::Searcher),
-    /// On machines without vector instructions.
-    Plain(AhoCorasick),
-    Nothing,
-}
+// === impl ClueWords ===
 
-// === impl Words ===
-
-impl Words {
-    fn new(words: &[(&str, Clue)]) -> Words {
-        let texts = || words.iter().map(|(word, _)| word);
-        let vector = match words.len() {
-            0..=SEARCH_WORDS_MAX => packed::Config::new().builder().extend(texts()).build(),
-            _ => None,
-        };
-        let plain = || {
-            let mut builder = AhoCorasick::builder();
-            builder.match_kind(MatchKind::LeftmostFirst);
-            builder.build(texts()).ok()
-        };
-        Words {
-            finder: vector
-                .map(Finder::Vector)
-                .or_else(|| plain().map(Finder::Plain))
-                .unwrap_or(Finder::Nothing),
+impl ClueWords {
+    fn new(words: &[(&str, Clue)]) -> ClueWords {
+        ClueWords {
+            words: Words::new(words.iter().map(|(word, _)| *word)),
             clues: words.iter().map(|(_, clue)| *clue).collect(),
         }
     }
@@ -138,22 +114,13 @@ impl Words {
     /// Of two words at one place, or one in the other, the first is seen: no beginning of the table
     /// begins with another one, and what a name ends in is looked at as a whole.
     fn find(&self, bytes: &[u8], see: &mut dyn FnMut(usize, Clue)) {
-        let mut word = |pattern: usize, at: usize| {
-            if let Some(clue) = self.clues.get(pattern)
+        self.words.each(bytes, |word, at| {
+            if let Some(clue) = self.clues.get(word)
                 && plausible(*clue, bytes, at)
             {
                 see(at, *clue);
             }
-        };
-        match &self.finder {
-            Finder::Vector(finder) => finder
-                .find_iter(bytes)
-                .for_each(|m| word(m.pattern().as_usize(), m.start())),
-            Finder::Plain(finder) => finder
-                .find_iter(bytes)
-                .for_each(|m| word(m.pattern().as_usize(), m.start())),
-            Finder::Nothing => {}
-        }
+        });
     }
 }
 
@@ -175,9 +142,9 @@ impl Search {
             starts.into_iter().partition(|(start, _)| start.len() <= 3);
         short.extend(SHORT_WORDS);
         Search {
-            short: Words::new(&short),
-            tokens: Words::new(&long),
-            names: Words::new(WORDS),
+            short: ClueWords::new(&short),
+            tokens: ClueWords::new(&long),
+            names: ClueWords::new(WORDS),
         }
     }
 
@@ -248,6 +215,9 @@ fn plausible(clue: Clue, bytes: &[u8], at: usize) -> bool {
                 .get(..rest.len().min(NAME_REST_MAX))
                 .unwrap_or_default();
             let end = run_end(rest, 0, |b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+            if !may_end_a_name(rest.get(..end).unwrap_or_default()) {
+                return false;
+            }
             // 0x12: the value of the attribute whose key has just ended.
             rest.get(end).is_none_or(|b| {
                 b"=:\"'`\\ \t\x12".contains(b) && (*b != b' ' || assigns(rest, end))
@@ -260,6 +230,18 @@ fn plausible(clue: Clue, bytes: &[u8], at: usize) -> bool {
                 && after.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'[')
         }
         Clue::Digits { .. } => true,
+    }
+}
+
+/// May the name of a secret end so? Most names that a word of them is in are others: `input_tokens`.
+fn may_end_a_name(rest: &[u8]) -> bool {
+    match rest.last().map(u8::to_ascii_lowercase) {
+        // Cut off, or the last letters of: key, token and authorization, secret, password and
+        // passwd, cookie, passphrase; cookies.
+        None => true,
+        Some(b'y' | b'n' | b't' | b'd' | b'e') => true,
+        Some(b's') => rest.to_ascii_lowercase().ends_with(b"ies"),
+        Some(_) => rest.len() >= NAME_REST_MAX,
     }
 }
 

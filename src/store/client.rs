@@ -196,6 +196,14 @@ impl Store {
         Ok(client.query_raw(sql).fetch_bytes(format)?)
     }
 
+    /// Runs a query and gives its rows one by one.
+    pub fn rows<T: clickhouse::Row>(
+        &self,
+        sql: &str,
+    ) -> Result<clickhouse::query::RowCursor<T>, WriteError> {
+        Ok(self.client.query_raw(sql).fetch()?)
+    }
+
     /// Inserts blocks, all or (on a permanent error) none. After any other error it is not known
     /// whether they were stored: the same insert with the same token must be sent again.
     pub async fn insert(&self, insert: Insert<'_>) -> Result<(), WriteError> {

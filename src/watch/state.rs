@@ -22,6 +22,8 @@ pub struct State {
     pub detector: Detector,
     /// The last journal record that it was told.
     pub at: Option<Position>,
+    /// There was no state that could be used.
+    pub is_new: bool,
 }
 
 /// The first line of the file.
@@ -39,6 +41,7 @@ impl State {
         let fresh = |config| State {
             detector: Detector::new(config),
             at: None,
+            is_new: true,
         };
         let bytes = match fs::read(file) {
             Ok(bytes) => bytes,
@@ -103,6 +106,7 @@ fn parse(bytes: &[u8], journal: u128, config: DetectorConfig) -> Result<State, S
     Ok(State {
         detector,
         at: at.filter(|_| own),
+        is_new: false,
     })
 }
 

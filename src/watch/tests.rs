@@ -39,6 +39,7 @@ impl Rig {
             self.data_dir.path(),
             DetectorConfig::default(),
             self.alerts.handle(),
+            None,
         )
         .expect("a thread")
     }
@@ -97,7 +98,13 @@ async fn what_waits_is_told_before_what_is_read_from_the_files() {
     let alerts = rig.alerts.handle();
     commit(&journal, QUEUE_RECORDS + 1).await;
     let config = DetectorConfig::default();
-    let mut watcher = Watcher::new(Arc::clone(&journal), rig.data_dir.path(), config, alerts);
+    let mut watcher = Watcher::new(
+        Arc::clone(&journal),
+        rig.data_dir.path(),
+        config,
+        alerts,
+        None,
+    );
     let first = feed.queue.recv().expect("a record");
     watcher.take(first.0, &first.1);
     watcher.take_all(&feed);
@@ -156,7 +163,13 @@ async fn a_detector_that_breaks_off_begins_again() {
     let journal = rig.journal(on_durable);
     let alerts = rig.alerts.handle();
     let config = DetectorConfig::default();
-    let mut watcher = Watcher::new(Arc::clone(&journal), rig.data_dir.path(), config, alerts);
+    let mut watcher = Watcher::new(
+        Arc::clone(&journal),
+        rig.data_dir.path(),
+        config,
+        alerts,
+        None,
+    );
     let state = |watcher: &Watcher| {
         let mut bytes = Vec::new();
         watcher.detector.snapshot(&mut bytes).expect("a snapshot");
