@@ -4,6 +4,8 @@
 
 pub mod call;
 
+pub mod clock;
+
 pub mod proto;
 
 pub mod receive;
