@@ -38,7 +38,7 @@ mod thread;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -62,6 +62,7 @@ use self::{
 };
 use crate::{
     block::Table,
+    clock,
     pipeline::{Commit, Durable, NotDurable},
 };
 
@@ -111,6 +112,7 @@ pub type OnDurable = Box<dyn Fn(Position, bytes::Bytes) + Send + Sync>;
 pub struct Journal {
     core: Arc<Core<Disk>>,
     thread: thread::Committer,
+    identity: u128,
     /// Keeps other processes away while this one has it.
     _lock: std::fs::File,
 }
@@ -167,7 +169,7 @@ impl JournalOptions {
 // === impl Journal ===
 
 impl Journal {
-    /// Hashes of requests that were acknowledged lately, and when.
+    /// Hashes of requests that were acknowledged lately, and when ([`clock::steady_s`]).
     pub fn recent_requests(&self) -> Vec<Request> {
         self.core.recent_requests()
     }
@@ -185,9 +187,10 @@ impl Journal {
         facts::since(Arc::clone(&self.core.index), position)
     }
 
-    /// Which journal this is: positions of another one mean nothing here.
+    /// Which journal this is: positions of another one mean nothing here. One in memory is another
+    /// at each start.
     pub fn identity(&self) -> u128 {
-        self.core.journal
+        self.identity
     }
 
     /// A follower of facts has everything up to this record in its own durable state, nothing if it
@@ -209,8 +212,7 @@ impl Journal {
 
     /// Rows that the store does not have yet.
     pub fn queued_rows(&self) -> u64 {
-        let queued = |table| self.core.accounts.balance(table).queued;
-        Table::ALL.into_iter().map(queued).sum()
+        self.core.queued_rows()
     }
 
     pub fn health(&self) -> &Health {
@@ -250,7 +252,7 @@ impl Durable for Journal {
 
     async fn commit(&self, commit: Commit) -> Result<(), NotDurable> {
         self.refuse()?;
-        let now = now_s();
+        let now = clock::steady_s();
         let requests = commit.requests.into_iter().map(|hash| (hash, now));
         let record = Encoded::new(commit.blocks, commit.facts, requests.collect());
         self.core.room(record.record_bytes())?;
@@ -273,7 +275,7 @@ impl<F: Files> Core<F> {
             _ => (self.index.file_bytes(), self.options.max_bytes),
         };
         let under_way = self.under_way.load(std::sync::atomic::Ordering::Relaxed);
-        let full = used + under_way + bytes > max;
+        let full = used + under_way + bytes > max && !(under_way == 0 && self.is_drained());
         self.health.set_full(full);
         match full {
             true => Err(NotDurable {
@@ -287,6 +289,17 @@ impl<F: Files> Core<F> {
         }
     }
 
+    /// Only the newest segment is left, and all of it is stored. It stays until there is another
+    /// one, so however large it is, it must not keep that from coming.
+    fn is_drained(&self) -> bool {
+        self.index.segments() <= 1 && !self.index.is_leaving() && self.queued_rows() == 0
+    }
+
+    fn queued_rows(&self) -> u64 {
+        let queued = |table| self.accounts.balance(table).queued;
+        Table::ALL.into_iter().map(queued).sum()
+    }
+
     fn recent_requests(&self) -> Vec<Request> {
         lock(&self.recent).iter().copied().collect()
     }
@@ -294,7 +307,7 @@ impl<F: Files> Core<F> {
     fn remember(&self, requests: &[Request]) {
         let mut recent = lock(&self.recent);
         recent.extend(requests);
-        let now = now_s();
+        let now = clock::steady_s();
         while recent.len() > REQUESTS_MAX
             || recent
                 .front()
@@ -320,37 +333,37 @@ impl<F: Files> Core<F> {
         advanced.left_segment
     }
 
-    /// Deletes the segments of which nothing is needed any more.
+    /// Deletes the segments of which nothing is needed any more. What cannot be deleted now counts
+    /// against the quota, and is tried again the next time.
     fn release(&self) {
         let floor = self.progress().floor();
         let mut ledger = self.ledger();
         let open = ledger.tables().iter().filter_map(|table| table.floor());
         let floor = open.map(|id| id.record).fold(floor, Position::min);
-        let taken = self.index.take_before(floor);
-        if taken.is_empty() {
+        let leaving = self.index.take_before(floor);
+        if leaving.is_empty() {
             return;
         }
         // What freed them must be durable first, or the next start would look for them.
-        let flushed = ledger.flush();
+        if let Err(error) = ledger.flush() {
+            tracing::warn!(%error, "the ledger cannot be synced, so delivered segments stay");
+            return;
+        }
         drop(ledger);
-        for number in taken {
+        for number in leaving {
             let name = segment::name(number);
-            let removed = match &flushed {
-                Ok(()) => self.files.remove(&name),
-                Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
-            };
-            if let Err(error) = removed {
-                // It is found, and found to be settled, at the next start.
-                tracing::warn!(%error, segment = name, "a delivered segment of the journal stays");
+            match self.files.remove(&name) {
+                Ok(()) => self.index.gone(number),
+                // Somebody else was faster.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.index.gone(number);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, segment = name, "a delivered segment of the journal stays");
+                }
             }
         }
     }
-}
-
-fn now_s() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -5,6 +5,8 @@
 pub mod call;
 mod words;
 
+pub mod clock;
+
 pub mod proto;
 
 pub mod receive;

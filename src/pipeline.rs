@@ -24,7 +24,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 pub use self::latency::Latency;
@@ -35,6 +35,7 @@ use self::{
 };
 use crate::{
     block::{Block, Compression},
+    clock,
     enrich::Rules,
     normalise::{
         AttributeTable,
@@ -187,7 +188,7 @@ impl<D: Durable> Pipeline<D> {
         pipeline
     }
 
-    /// Requests that were acknowledged before the start, with the Unix time in seconds: their
+    /// Requests that were acknowledged before the start, with the time ([`clock::steady_s`]): their
     /// resends are known, too.
     pub fn remember_requests(&self, requests: impl IntoIterator<Item = (u128, u64)>) {
         self.resends.remember(requests);
@@ -223,7 +224,7 @@ impl<D: Durable> Ingest for Pipeline<D> {
         if let Err(error) = self.durable.accepting() {
             return Err(self.refuse(&error));
         }
-        let arrival = match self.resends.enter(resend::key(&payload), now_s()) {
+        let arrival = match self.resends.enter(resend::key(&payload), clock::steady_s()) {
             Arrival::New(arrival) => arrival,
             Arrival::Known(rejected) => {
                 self.stats.resent.fetch_add(1, Ordering::Relaxed);
@@ -244,7 +245,7 @@ impl<D: Durable> Ingest for Pipeline<D> {
                 };
             }
         };
-        let work = || self.work_through(&payload, arrival.key(), now_ns());
+        let work = || self.work_through(&payload, arrival.key(), clock::wall_ns());
         // A large request keeps its thread busy for long: let the runtime move others away.
         let (receipt, ticket) = match payload.body.len() {
             0..=LARGE_BODY_BYTES => work()?,
@@ -286,17 +287,6 @@ fn busy(error: &NotDurable) -> Refusal {
         message: "storage is not accepting data now, try again".to_owned(),
         retry_after: error.retry_after,
     }
-}
-
-fn now_s() -> u64 {
-    now_ns() / 1_000_000_000
-}
-
-fn now_ns() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 mod state;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::{
     collections::HashMap,
@@ -22,16 +23,20 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
     },
     thread::JoinHandle,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 
-use self::state::State;
+use self::{
+    state::State,
+    time::{Now, Time},
+};
 use crate::{
     alert::AlertHandle,
     detect::{self, Change, Detector, DetectorConfig, Fact},
     history,
+    clock,
     journal::{Journal, OnDurable, Position},
     store::Store,
 };
@@ -52,6 +57,9 @@ const LEARN_NS: u64 = 7 * 86_400_000_000_000;
 /// ClickHouse's numbers for a store that nothing was made in yet.
 const UNKNOWN_TABLE: u32 = 60;
 const UNKNOWN_DATABASE: u32 = 81;
+/// A call cannot end later than this after it came: the sender's clock is ahead, and must not carry
+/// the watermark with it.
+const AHEAD_MAX_NS: u64 = 60_000_000_000;
 /// Exporters send every five seconds, each at its own time: facts may be this late and are still
 /// counted in their place.
 const LATENESS_S: u32 = 10;
@@ -90,6 +98,9 @@ struct Watcher {
     config: DetectorConfig,
     at: Option<Position>,
     newest_ns: u64,
+    time: Time,
+    /// The clocks.
+    now: Box<dyn Fn() -> Now + Send>,
     journal: Arc<Journal>,
     alerts: AlertHandle,
     runtime: tokio::runtime::Handle,
@@ -201,6 +212,8 @@ impl Watcher {
         // Before anything is delivered: what is delivered may be deleted.
         journal.facts_consumed(state.at.unwrap_or_default());
         Watcher {
+            time: Time::new(now(), state.detector.newest_ns()),
+            now: Box::new(now),
             detector: state.detector,
             config,
             at: state.at,
@@ -350,7 +363,7 @@ impl Watcher {
         let mut changes = Vec::new();
         for fact in Fact::read_all(facts) {
             match fact {
-                Ok(fact) => self.observe(&fact, &mut changes),
+                Ok(fact) => self.observe(fact, &mut changes),
                 Err(error) => {
                     self.stats.unreadable.fetch_add(1, Relaxed);
                     tracing::error!(%error, record = %at, "facts of a journal record are damaged");
@@ -360,23 +373,46 @@ impl Watcher {
         self.tell(changes);
     }
 
-    fn observe(&mut self, fact: &Fact<'_>, changes: &mut Vec<Change>) {
-        let end_ns = match fact {
-            Fact::Call(call) => call.end_ns,
-            Fact::Eval(eval) => eval.end_ns,
+    fn observe(&mut self, mut fact: Fact<'_>, changes: &mut Vec<Change>) {
+        let end_ns = match &mut fact {
+            Fact::Call(call) => &mut call.end_ns,
+            Fact::Eval(eval) => &mut eval.end_ns,
         };
+        let now = (self.now)();
+        let step = self.time.witness(*end_ns, now);
+        let now_ns = self.time.ns(now);
+        *end_ns = (*end_ns).min(now_ns.saturating_add(AHEAD_MAX_NS));
+        let end_ns = *end_ns;
+        if let Some(step) = step {
+            self.set_time(now_ns, step);
+        }
         if end_ns.saturating_add(STALE_NS) < self.newest_ns {
             self.stats.stale.fetch_add(1, Relaxed);
             return;
         }
-        self.newest_ns = self.newest_ns.max(end_ns);
+        self.newest_ns = self.newest_ns.max(end_ns.min(now_ns));
         self.stats.facts.fetch_add(1, Relaxed);
-        self.detector.observe(fact, changes);
+        self.detector.observe(&fact, changes);
+    }
+
+    /// The system clock was set, and the facts side with it.
+    fn set_time(&mut self, now_ns: u64, step_ns: i64) {
+        let seconds = step_ns / 1_000_000_000;
+        if step_ns > 0 {
+            tracing::warn!(seconds, "the clock was set forward: the detector follows");
+            return;
+        }
+        tracing::warn!(
+            seconds,
+            "the clock was set back: the detector begins anew, without baselines"
+        );
+        self.newest_ns = now_ns;
+        self.detector = Detector::new(self.config.clone());
     }
 
     fn tick(&mut self) {
         let mut changes = Vec::new();
-        let now_ns = now_ns();
+        let now_ns = self.time.ns((self.now)());
         self.newest_ns = self.newest_ns.max(now_ns);
         self.detector.advance(now_ns, &mut changes);
         self.tell(changes);
@@ -414,9 +450,9 @@ impl Watcher {
     }
 }
 
-fn now_ns() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+fn now() -> Now {
+    Now {
+        wall_ns: clock::wall_ns(),
+        steady_ns: clock::steady_ns(),
+    }
 }

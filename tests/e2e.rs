@@ -10,10 +10,20 @@ mod canaries;
 mod crash;
 /// One row per model call, whichever exporter brought it.
 mod exporters;
+/// `lapwing journal`, on a journal with everything wrong.
+mod journal;
 /// Evidence that comes after the row it belongs to.
 mod late_evidence;
 /// Starts, stops and deaths.
 mod lifecycle;
+/// A network that loses, cuts and repeats.
+mod loss;
+/// What was sent against what is found.
+mod oracle;
+/// A store that is away for long.
+mod outage;
+/// Journals that are full or fail.
+mod room;
 /// A ClickHouse of somebody else's.
 mod server_mode;
 /// What came of tool calls, and what judges said of answers.

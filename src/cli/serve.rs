@@ -427,6 +427,9 @@ fn first_span(http: &str) -> String {
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    // A file that may not grow is an error of a write, not the end of the program: once listened
+    // to, the signal does nothing.
+    drop(signal(SignalKind::from_raw(libc::SIGXFSZ)).context("cannot listen for SIGXFSZ")?);
     let stop = CancellationToken::new();
     let cancel = stop.clone();
     tokio::spawn(async move {

@@ -65,6 +65,11 @@ impl Clock {
         )
     }
 
+    /// The newest time seen or passed, nanoseconds; 0 = none.
+    pub fn newest_ns(&self) -> u64 {
+        self.newest_ns
+    }
+
     /// Time passes without facts.
     pub fn advance(&mut self, watermark_ns: u64) {
         self.newest_ns = self.newest_ns.max(watermark_ns);

@@ -134,6 +134,11 @@ impl Detector {
         self.run(out);
     }
 
+    /// Up to where it has seen time pass, nanoseconds since the Unix epoch; 0 = not begun.
+    pub fn newest_ns(&self) -> u64 {
+        self.clock.newest_ns()
+    }
+
     /// What did not go as it should, for the collector's own numbers.
     pub fn counters(&self) -> Counters {
         Counters {

@@ -33,6 +33,8 @@ use crate::{block::Table, store::Store};
 
 /// How often a drain looks whether it is done.
 const DRAIN_PAUSE: Duration = Duration::from_millis(10);
+/// How often it is tried to delete segments that could not be deleted when they were delivered.
+const TIDY_PAUSE: Duration = Duration::from_secs(5);
 
 /// When blocks become inserts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +139,7 @@ impl Delivery {
             let tokens = (hurry.clone(), stop.clone());
             tasks.push(tokio::spawn(Arc::new(lane).run(tokens.0, tokens.1)));
         }
+        tasks.push(tokio::spawn(tidy(Arc::clone(&core), stop.clone())));
         Delivery {
             stats,
             tasks: Mutex::new(tasks),
@@ -174,6 +177,22 @@ impl Delivery {
     }
 }
 
+/// Makes room though nothing is delivered any more: a full journal would refuse for ever.
+async fn tidy<F: Files>(core: Arc<Core<F>>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(TIDY_PAUSE) => {}
+            () = stop.cancelled() => return,
+        }
+        if core.index.is_leaving() {
+            let core = Arc::clone(&core);
+            if let Err(error) = tokio::task::spawn_blocking(move || core.release()).await {
+                tracing::error!(%error, "deleting segments ended badly");
+            }
+        }
+    }
+}
+
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -182,7 +201,6 @@ impl Drop for Delivery {
 
 impl<F: Files> Unsettled for Core<F> {
     fn rows(&self) -> u64 {
-        let queued = |table| self.accounts.balance(table).queued;
-        Table::ALL.into_iter().map(queued).sum()
+        self.queued_rows()
     }
 }

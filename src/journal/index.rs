@@ -25,6 +25,8 @@ pub struct Index<H> {
 #[derive(Debug)]
 struct Inner<H> {
     segments: BTreeMap<u64, Segment<H>>,
+    /// Segments that nobody needs any more and that still lie on the disk, with their bytes.
+    leaving: BTreeMap<u64, u64>,
     hot: VecDeque<Arc<Hot>>,
     hot_bytes: usize,
 }
@@ -68,6 +70,7 @@ impl<H> Index<H> {
         Index {
             inner: Mutex::new(Inner {
                 segments,
+                leaving: BTreeMap::new(),
                 hot: VecDeque::new(),
                 hot_bytes: 0,
             }),
@@ -161,22 +164,34 @@ impl<H> Index<H> {
     }
 
     /// Takes out the segments that lie before `floor` as a whole, oldest first, but not the newest.
+    /// Gives all that are out and not [`Index::gone`] yet: until then their bytes count.
     pub fn take_before(&self, floor: Position) -> Vec<u64> {
         let mut inner = self.inner();
-        let mut taken = Vec::new();
         while inner.segments.len() > 1
             && let Some(first) = inner.segments.first_entry()
             && *first.key() < floor.segment
         {
-            taken.push(*first.key());
-            first.remove();
+            let (number, segment) = first.remove_entry();
+            inner.leaving.insert(number, segment.end);
         }
-        taken
+        inner.leaving.keys().copied().collect()
     }
 
-    /// Bytes of all segments.
+    /// A segment that was taken out is no longer on the disk.
+    pub fn gone(&self, number: u64) {
+        self.inner().leaving.remove(&number);
+    }
+
+    /// Are there segments that were taken out and are still on the disk?
+    pub fn is_leaving(&self) -> bool {
+        !self.inner().leaving.is_empty()
+    }
+
+    /// Bytes of all segments on the disk.
     pub fn file_bytes(&self) -> u64 {
-        self.inner().segments.values().map(|s| s.end).sum()
+        let inner = self.inner();
+        let needed: u64 = inner.segments.values().map(|s| s.end).sum();
+        needed + inner.leaving.values().sum::<u64>()
     }
 
     /// Number of segments.

@@ -186,8 +186,10 @@ impl<F: Files> Ledger<F> {
     /// Makes what was written lazily durable.
     pub fn flush(&mut self) -> io::Result<()> {
         match self.sync {
-            true => self.on_good_slots(Handle::sync),
             false => Ok(()),
+            // What a failed sync dropped no later one brings: it is written anew.
+            true if self.slots.iter().all(|slot| !slot.good) => self.compact(),
+            true => self.on_good_slots(Handle::sync),
         }
     }
 

@@ -18,9 +18,11 @@ use super::{
     log::{Log, LogOptions},
     progress::Progress,
     quarantine::Quarantine,
+    record::Request,
     scan::{self, ScanError},
     thread::Committer,
 };
+use crate::clock;
 
 /// One that was just killed may still have the lock for a moment.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -55,11 +57,17 @@ impl Journal {
         let lock = lock(&files, &options)?;
         let quarantine = Quarantine::at(&options.directory).map_err(failed)?;
         let (core, log) = open_core(files, options.clone(), quarantine)?;
+        let identity = match options.durability {
+            // Its positions begin again.
+            Durability::Memory => random()?,
+            Durability::Disk | Durability::Os => core.journal,
+        };
         let core = Arc::new(core);
         let thread = Committer::start(Arc::clone(&core), log, on_durable).map_err(failed)?;
         Ok(Journal {
             core,
             thread,
+            identity,
             _lock: lock,
         })
     }
@@ -177,7 +185,10 @@ pub(super) fn open_core<F: Files>(
         recent: Mutex::new(VecDeque::new()),
         under_way: 0.into(),
     };
-    core.remember(&scan.requests);
+    // Known for as long as if they had come now: how long ago it was only two clocks could say.
+    let now = clock::steady_s();
+    let requests: Vec<Request> = scan.requests.iter().map(|(hash, _)| (*hash, now)).collect();
+    core.remember(&requests);
     Ok((core, Log::new(files, log_options, journal, next)))
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    REQUESTS_MAX,
     files::{Files, Handle},
     index::Segment,
     position::{BlockId, Position},
@@ -24,7 +25,7 @@ const SETTLE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Scan<H> {
     pub segments: BTreeMap<u64, Segment<H>>,
-    /// The requests that the records acknowledge.
+    /// The requests that the newest records acknowledge.
     pub requests: Vec<Request>,
     pub damage: Vec<DamagedBytes>,
     /// Bytes of torn tails.
@@ -141,6 +142,9 @@ pub fn scan<F: Files>(
             }
         }
         scan.segments.insert(*number, Segment { file, seed, end });
+        // Each segment begins with those before it.
+        let too_many = scan.requests.len().saturating_sub(REQUESTS_MAX);
+        scan.requests.drain(..too_many);
     }
     Ok(scan)
 }

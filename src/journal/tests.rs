@@ -3,6 +3,7 @@
 mod codec;
 mod damage;
 mod model;
+mod quota;
 mod sim;
 
 use std::sync::Arc;
@@ -42,7 +43,7 @@ fn record(number: u64) -> Encoded {
     Encoded::new(
         blocks.to_vec(),
         facts,
-        vec![(u128::from(number), super::now_s())],
+        vec![(u128::from(number), crate::clock::steady_s())],
     )
 }
 

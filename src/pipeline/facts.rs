@@ -12,9 +12,6 @@ use crate::{
 
 /// Bytes of an error's text that are kept: enough to recognise it.
 const ERROR_BYTES_MAX: usize = 300;
-/// A call cannot end later than this after it came: the sender's clock is ahead, and must not carry
-/// the detector's watermark with it.
-const AHEAD_MAX_NS: u64 = 60_000_000_000;
 
 /// Appends the fact of a row, if it has one.
 pub fn push_call(
@@ -22,7 +19,6 @@ pub fn push_call(
     change: &Change<'_>,
     enrichment: &Enrichment,
     failed_tool: &str,
-    now_ns: u64,
 ) {
     let call = &change.call;
     if change.sign < 0 || call.duplicate_of.is_some() {
@@ -31,15 +27,15 @@ pub fn push_call(
     let fact = CallFact {
         tool: failed_tool,
         corrected: change.version > 1,
-        ..of_call(call, enrichment, now_ns)
+        ..of_call(call, enrichment)
     };
     Fact::Call(fact).append_to(facts);
 }
 
 /// Appends the fact of an evaluation.
-pub fn push_evaluation(facts: &mut Vec<u8>, evaluation: &Evaluation<'_>, now_ns: u64) {
+pub fn push_evaluation(facts: &mut Vec<u8>, evaluation: &Evaluation<'_>) {
     let fact = EvalFact {
-        end_ns: evaluation.time_ns.min(now_ns.saturating_add(AHEAD_MAX_NS)),
+        end_ns: evaluation.time_ns,
         service: evaluation.service,
         environment: evaluation.environment,
         suite: evaluation.name,
@@ -50,13 +46,12 @@ pub fn push_evaluation(facts: &mut Vec<u8>, evaluation: &Evaluation<'_>, now_ns:
     Fact::Eval(fact).append_to(facts);
 }
 
-fn of_call<'a>(call: &Call<'a>, enrichment: &'a Enrichment, now_ns: u64) -> CallFact<'a> {
+fn of_call<'a>(call: &Call<'a>, enrichment: &'a Enrichment) -> CallFact<'a> {
     let failure = enrichment.failure.as_ref();
     let status = failure.and_then(|f| f.http_status);
-    let end_ns = call.start_ns.saturating_add(call.duration_ns);
     let profile = &enrichment.profile;
     CallFact {
-        end_ns: end_ns.min(now_ns.saturating_add(AHEAD_MAX_NS)),
+        end_ns: call.start_ns.saturating_add(call.duration_ns),
         duration_ns: call.duration_ns,
         ttft_ns: call.ttft_ns,
         trace_id: call.trace_id,
@@ -118,12 +113,12 @@ mod tests {
     use super::*;
     use crate::call::{Failure, FailureClass, FaultDomain, Phase, RetryAdvice};
 
-    const NOW_NS: u64 = 1_795_000_000_000_000_000;
+    const START_NS: u64 = 1_795_000_000_000_000_000;
 
     fn change(sign: i8, version: u32, duplicate_of: Option<[u8; 8]>) -> Change<'static> {
         Change {
             call: Call {
-                start_ns: NOW_NS,
+                start_ns: START_NS,
                 duration_ns: 5,
                 provider: "openai",
                 duplicate_of,
@@ -138,7 +133,7 @@ mod tests {
     fn facts(changes: &[Change<'_>], enrichment: &Enrichment) -> Vec<u8> {
         let mut facts = Vec::new();
         for change in changes {
-            push_call(&mut facts, change, enrichment, "", NOW_NS);
+            push_call(&mut facts, change, enrichment, "");
         }
         facts
     }
@@ -184,16 +179,5 @@ mod tests {
         assert_eq!(fact.failure_class, "llm.rate_limit.tokens");
         assert_eq!((fact.http_status, fact.request_id), (429, "req_1"));
         assert_eq!(fact.error_message.len(), ERROR_BYTES_MAX);
-    }
-
-    #[test]
-    fn a_clock_that_is_ahead_does_not_carry_the_watermark() {
-        let mut ahead = change(1, 1, None);
-        ahead.call.duration_ns = 1 << 60;
-        let bytes = facts(&[ahead], &Enrichment::default());
-        let Some(Ok(Fact::Call(fact))) = Fact::read_all(&bytes).next() else {
-            panic!("a fact");
-        };
-        assert_eq!(fact.end_ns, NOW_NS + AHEAD_MAX_NS);
     }
 }

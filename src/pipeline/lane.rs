@@ -144,7 +144,9 @@ pub async fn commit_groups<D: Durable>(
             drop(recent);
             for one in waiting {
                 let rejected = result.is_ok().then_some(one.rejected);
-                pipeline.resends.end(one.request, super::now_s(), rejected);
+                pipeline
+                    .resends
+                    .end(one.request, crate::clock::steady_s(), rejected);
                 one.outcome.send_replace(Some(result.clone()));
             }
         });

@@ -156,7 +156,7 @@ async fn a_resend_of_what_an_earlier_run_acknowledged_is_known() {
         encoding: Encoding::Json,
         body: CALL.into(),
     };
-    pipeline.remember_requests([(resend::key(&payload), now_s())]);
+    pipeline.remember_requests([(resend::key(&payload), crate::clock::steady_s())]);
     assert_eq!(pipeline.ingest(payload).await, Ok(Receipt::default()));
     assert!(gate.commits.lock().expect("no panic").is_empty());
 }

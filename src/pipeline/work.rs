@@ -13,6 +13,7 @@ use super::{
 use crate::{
     block::{OmitOfLog, OmitOfSpan, Version},
     call::{Enrichment, Evaluation, ToolCall},
+    clock,
     decode::{self, Attribute, Event, Logs, Rejected, Traces},
     enrich,
     normalise::{
@@ -72,7 +73,7 @@ impl<D: Durable> Pipeline<D> {
             .fetch_add(redacted as u64, Ordering::Relaxed);
         ARENA.with_borrow_mut(|arena| {
             let done = match payload.signal {
-                Signal::Traces => self.traces(&body, request, arena, now_ns),
+                Signal::Traces => self.traces(&body, request, arena),
                 Signal::Logs => self.logs(&body, request, arena, now_ns),
                 Signal::Metrics => {
                     let points = decode::count_metric_points(&body).map_err(invalid)?;
@@ -93,7 +94,6 @@ impl<D: Durable> Pipeline<D> {
         body: &[u8],
         key: u128,
         arena: &Bump,
-        now_ns: u64,
     ) -> Result<(Receipt, Option<Ticket>), Refusal> {
         let knowledge = self.knowledge.borrow().clone();
         let table = &*knowledge.attributes;
@@ -108,14 +108,14 @@ impl<D: Durable> Pipeline<D> {
         }
         let observed = observe_all(table, &request, arena);
         let (changes, mut waiting, ticket) = self.remember(key, |memory| {
-            memory.spans(table, &request, &observed, arena, now_ns)
+            memory.spans(table, &request, &observed, arena, clock::steady_ns())
         });
         waiting.rejected = receipt.rejected;
         let rows = self.enrich(&knowledge.rules, changes, arena);
         let evaluations = evaluations::of_traces(&request, arena);
-        self.append(waiting, &rows, now_ns, |group| {
+        self.append(waiting, &rows, |group| {
             self.push_spans(group, &request, &observed, table);
-            self.push_evaluations(group, evaluations, arena, now_ns);
+            self.push_evaluations(group, evaluations, arena);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -138,15 +138,16 @@ impl<D: Durable> Pipeline<D> {
         if request.records.is_empty() {
             return Ok((receipt, None));
         }
-        let (changes, mut waiting, ticket) =
-            self.remember(key, |memory| memory.logs(table, &request, arena, now_ns));
+        let (changes, mut waiting, ticket) = self.remember(key, |memory| {
+            memory.logs(table, &request, arena, clock::steady_ns())
+        });
         waiting.rejected = receipt.rejected;
         let in_calls = changes.with_rows.clone();
         let rows = self.enrich(&knowledge.rules, changes, arena);
         let evaluations = evaluations::of_logs(&request, arena);
-        self.append(waiting, &rows, now_ns, |group| {
+        self.append(waiting, &rows, |group| {
             self.push_logs(group, &request, table, &in_calls);
-            self.push_evaluations(group, evaluations, arena, now_ns);
+            self.push_evaluations(group, evaluations, arena);
         });
         Ok((receipt, Some(ticket)))
     }
@@ -248,13 +249,7 @@ impl<D: Durable> Pipeline<D> {
         (changes, waiting, ticket)
     }
 
-    fn append(
-        &self,
-        waiting: Waiting,
-        rows: &[Row<'_>],
-        now_ns: u64,
-        push: impl FnOnce(&mut Group),
-    ) {
+    fn append(&self, waiting: Waiting, rows: &[Row<'_>], push: impl FnOnce(&mut Group)) {
         let Some(lane) = self.lane() else { return };
         lane.append(waiting, |group| {
             push(group);
@@ -268,7 +263,7 @@ impl<D: Durable> Pipeline<D> {
                     group.blocks.push_call(&change.call, enrichment, version);
                     let failed = row.tools.iter().find(|tool| tool.failed_layer.is_some());
                     let tool = failed.map_or("", |tool| tool.name);
-                    facts::push_call(&mut group.facts, change, enrichment, tool, now_ns);
+                    facts::push_call(&mut group.facts, change, enrichment, tool);
                 }
                 for tool in &row.tools {
                     group.blocks.push_tool_call(&change.call, tool, version);
@@ -326,12 +321,11 @@ impl<D: Durable> Pipeline<D> {
         group: &mut Group,
         evaluations: Vec<Evaluation<'a>>,
         arena: &'a Bump,
-        now_ns: u64,
     ) {
         for mut evaluation in evaluations {
             evaluation.explanation = self.options.content.keep.of(evaluation.explanation, arena);
             group.blocks.push_evaluation(&evaluation);
-            facts::push_evaluation(&mut group.facts, &evaluation, now_ns);
+            facts::push_evaluation(&mut group.facts, &evaluation);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::Command,
     sync::{
@@ -16,11 +16,13 @@ use std::{
 use lapwing::store::embedded::Door;
 use serde::Deserialize;
 
+use super::server_mode::{behind_proxy, server};
 use crate::{
     otlp::{span, traces},
     support::{
         clients::now_ns,
         lapwing::{Lapwing, http_status},
+        proxy::Plan,
         send::{PROTOBUF, read_answer, try_post},
         wait::until,
     },
@@ -148,32 +150,26 @@ fn an_orderly_stop_keeps_everything_acknowledged() {
 fn not_ready_is_told_while_the_last_requests_end() {
     let mut lapwing = Lapwing::start();
     let body = traces(&[span("the last").at_ns(now_ns())]);
-    let (begin, rest) = body.split_at(10);
     let mut last = TcpStream::connect(lapwing.http).expect("a connection");
     let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\n\
          content-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    last.write_all(&[head.as_bytes(), begin].concat())
-        .expect("sent");
-    // Answered on a connection made later: the one above has been accepted, too.
-    assert_eq!(http_status(lapwing.http, "/"), Ok(404));
-    let id = lapwing.process().id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .expect("kill")
-            .success()
-    );
+    last.write_all(head.as_bytes()).expect("sent");
+    // It has been read, and its body is waited for: from here on it is a request that must end.
+    let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut read = [0; 25];
+    last.read_exact(&mut read).expect("an answer to the head");
+    assert_eq!(&read, go_on);
+    terminate(&mut lapwing);
     until("not ready", TIME_MAX, || {
         match http_status(lapwing.admin, "/readyz")? {
             503 => Ok(()),
             other => Err(other.to_string()),
         }
     });
-    last.write_all(rest).expect("still read");
+    last.write_all(&body).expect("still read");
     let answer = read_answer(&mut last).expect("an answer");
     assert_eq!(answer.status, 200, "{}", answer.text());
     until("the end", TIME_MAX, || {
@@ -185,6 +181,47 @@ fn not_ready_is_told_while_the_last_requests_end() {
     lapwing.start_again();
     let count = "SELECT count() FROM otel_traces WHERE SpanName = 'the last'";
     assert_eq!(lapwing.value(count).as_deref(), Ok("1"));
+}
+
+/// The store is away, so the first signal has something to wait for.
+#[test]
+fn a_second_signal_ends_at_once_and_loses_nothing() {
+    let server = server();
+    let (mut lapwing, proxy) = behind_proxy(&server, "second_signal", "");
+    let senders = Senders::new(lapwing.http);
+    thread::scope(|scope| {
+        let done = Done(&senders);
+        proxy.set(Plan::Away);
+        senders.start(scope);
+        senders.wait_for(SPANS_MIN);
+        terminate(&mut lapwing);
+        until("the first signal to be heard", TIME_MAX, || {
+            let log = lapwing.process().log();
+            match log.contains("a second signal ends at once") {
+                true => Ok(()),
+                false => Err(log),
+            }
+        });
+        terminate(&mut lapwing);
+        let status = until("the end", TIME_MAX, || {
+            let ended = lapwing.process().ended();
+            ended.ok_or_else(|| "it runs".to_owned())
+        });
+        // Not 0: it was not orderly.
+        assert_eq!(status.code(), Some(1));
+        let log = lapwing.process().log();
+        assert!(!log.contains("stopped:"), "{log}");
+        drop(done);
+    });
+    proxy.set(Plan::Pass);
+    lapwing.start_again();
+    senders.assert_all_stored(&lapwing, "second signal");
+}
+
+fn terminate(lapwing: &mut Lapwing) {
+    let id = lapwing.process().id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(sent.expect("kill").success());
 }
 
 #[test]

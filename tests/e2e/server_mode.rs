@@ -19,6 +19,7 @@ use crate::{
     support::{
         clients::now_ns,
         lapwing::Lapwing,
+        proxy::Proxy,
         send::{PROTOBUF, post},
         wait::{free_addresses, until},
     },
@@ -27,18 +28,41 @@ use crate::{
 /// Until a program that cannot start has said so.
 const END_TIME_MAX: Duration = Duration::from_secs(60);
 
-fn server() -> Arc<Lapwing> {
+pub(super) fn server() -> Arc<Lapwing> {
     static SHARED: Mutex<Weak<Lapwing>> = Mutex::new(Weak::new());
     Lapwing::shared(&SHARED)
 }
 
-fn door(server: &Lapwing) -> Door {
+pub(super) fn door(server: &Lapwing) -> Door {
     let door = Door::read(&server.data_dir()).expect("the door is read");
     door.expect("a door")
 }
 
 /// A collector in front of `url`, with this password, in a database of its own.
 fn launch(server: &Lapwing, database: &str, url: &str, password: &str) -> Lapwing {
+    launch_with(server, database, url, password, "")
+}
+
+/// A collector in front of the server, with a proxy between them and more lines of configuration.
+pub(super) fn behind_proxy(server: &Lapwing, database: &str, more: &str) -> (Lapwing, Proxy) {
+    let door = door(server);
+    let proxy = Proxy::to(address(&door));
+    let url = format!("http://{}", proxy.address);
+    let mut collector = launch_with(server, database, &url, &door.key, more);
+    collector.wait_until_ready();
+    until("the schema", END_TIME_MAX, || {
+        let sql = format!("SELECT count() FROM {database}.schema_migrations");
+        server.try_query(&sql).map(drop)
+    });
+    (collector, proxy)
+}
+
+fn address(door: &Door) -> SocketAddr {
+    let address = door.url.strip_prefix("http://").expect("a plain address");
+    address.parse().expect("an address")
+}
+
+fn launch_with(server: &Lapwing, database: &str, url: &str, password: &str, more: &str) -> Lapwing {
     let file = server.file(&format!("{database}.password"));
     // Written with an editor: a newline at the end.
     fs::write(&file, format!("{password}\n")).expect("a password file");
@@ -50,7 +74,7 @@ fn launch(server: &Lapwing, database: &str, url: &str, password: &str) -> Lapwin
                  user: {user}, password_file: \"{file}\"}}}}"
             )
         },
-        "",
+        more,
     )
 }
 
@@ -161,8 +185,7 @@ fn a_server_that_comes_later_is_waited_for() {
     );
     assert_eq!(early.status, 200, "{}", early.text());
     assert_ne!(collector.metric("lapwing_journal_queued_rows"), Ok(0.0));
-    let address = door.url.strip_prefix("http://").expect("a plain address");
-    forward(later, address.parse().expect("an address"));
+    forward(later, address(&door));
     let found = "SELECT count() FROM llm_calls";
     assert_eq!(collector.value(found).as_deref(), Ok("1"));
 }

@@ -8,6 +8,8 @@ pub mod clients;
 pub mod lapwing;
 /// Children that end with the test.
 pub mod process;
+/// Faults between the collector and its store.
+pub mod proxy;
 /// Requests, byte by byte.
 pub mod send;
 /// Conditions and ports.

@@ -20,12 +20,12 @@ use super::{
 };
 use crate::{
     block::{Compression, Table},
+    clock,
     journal::{
         Core,
         cursor::Cursor,
         files::Files,
         ledger::{Event, Plan},
-        now_s,
         quarantine::Label,
     },
     store::{Store, WriteError},
@@ -322,7 +322,7 @@ impl<F: Files> Lane<F> {
             token: plan.token(self.core.journal),
             error: error.to_string(),
             in_doubt,
-            since_s: now_s(),
+            since_s: clock::wall_ns() / 1_000_000_000,
             blocks: batch
                 .blocks
                 .iter()

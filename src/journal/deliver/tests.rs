@@ -2,6 +2,8 @@
 
 mod fake;
 mod kept;
+mod refused;
+mod room;
 
 use std::{collections::HashSet, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -82,6 +84,13 @@ impl Running {
 
     async fn commit_ok(&self, blocks: Vec<Block>) {
         assert_eq!(self.commit(blocks).await, Ok(()));
+    }
+
+    /// The same, as often as it takes: segments are deleted a moment after they are stored.
+    async fn commit_until_taken(&self, block: &Block) {
+        while self.commit(vec![block.clone()]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Waits until nothing is queued.
@@ -265,120 +274,6 @@ async fn an_insert_in_doubt_is_the_same_insert_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_for_long_costs_no_memory_and_no_row() {
-    let mut rig = Rig::new([]).await;
-    rig.fake
-        .always(Refuse(503, "Code: 210. DB::Exception: Network"));
-    rig.config.max_rows = 2_000;
-    let run = rig.start();
-    // Some 150 MB of rows, more than the memory may take.
-    let mut block = spans_on([1]).remove(0);
-    block.bytes = block.bytes.repeat(1_000).into();
-    block.rows = 1_000;
-    let commits = 150_000_000 / block.bytes.len();
-    let mut largest = 0;
-    for _ in 0..commits {
-        run.commit_ok(vec![block.clone()]).await;
-        largest = largest.max(run.journal.sizes().1);
-    }
-    assert!(
-        largest <= crate::journal::HOT_BYTES_MAX,
-        "{largest} bytes in memory"
-    );
-    assert_eq!(rig.fake.stored().len(), 0);
-    rig.fake.recover();
-    run.settle().await;
-    assert_eq!(stored_rows(&rig.fake), commits * 1_000);
-    let (_, _, segments) = run.journal.sizes();
-    assert!(segments <= 2, "{segments}: what was delivered is deleted");
-}
-
-#[tokio::test]
-async fn a_missing_table_waits_for_the_operator_and_holds_nobody_else() {
-    let rig = Rig::new([]).await;
-    let missing = "Code: 60. DB::Exception: Table x does not exist";
-    rig.fake.always_of("otel_traces", Refuse(404, missing));
-    let run = rig.start();
-    run.commit_ok(blocks()).await;
-    while run
-        .journal
-        .accounts()
-        .balance(Table::LlmCallVersions)
-        .stored
-        == 0
-    {
-        tokio::task::yield_now().await;
-    }
-    while !run.stat(Table::OtelTraces).held.load(Relaxed) {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(run.stat(Table::OtelTraces).last_error.load(Relaxed), 60);
-    rig.fake.recover();
-    run.settle().await;
-    assert!(!run.stat(Table::OtelTraces).held.load(Relaxed));
-    assert_eq!(rig.fake.stored().len(), 2);
-}
-
-#[tokio::test]
-async fn a_poison_block_is_found_and_kept_and_its_neighbours_are_stored() {
-    let rig = Rig::new([]).await;
-    let bad = spans_on([7]).remove(0);
-    rig.fake.poison(bad.bytes.clone());
-    let run = rig.start();
-    let mut all = Vec::new();
-    for n in 0..9 {
-        all.push(if n == 4 {
-            bad.clone()
-        } else {
-            spans_on([1]).remove(0)
-        });
-    }
-    run.commit_ok(all).await;
-    run.settle().await;
-    assert_eq!(stored_rows(&rig.fake), 8);
-    let tokens: HashSet<_> = rig.fake.seen().iter().map(fake::Seen::token).collect();
-    assert_eq!(
-        tokens.len(),
-        rig.fake.seen().len(),
-        "each part has a token of its own"
-    );
-    let kept = rig.quarantined();
-    assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0].blocks, [bad.bytes]);
-    assert_eq!((kept[0].label.rows, kept[0].label.in_doubt), (1, false));
-    assert!(
-        kept[0].label.error.contains("Cannot parse input"),
-        "{:?}",
-        kept[0].label
-    );
-    let balance = run.journal.accounts().balance(Table::OtelTraces);
-    assert_eq!((balance.stored, balance.quarantined), (8, 1));
-    assert_eq!(balance.unaccounted(), 0);
-    // It is settled: the next start does not meet it again.
-    run.kill().await;
-    let before = rig.fake.seen().len();
-    let run = rig.start();
-    run.settle().await;
-    assert_eq!(rig.fake.seen().len(), before);
-}
-
-#[tokio::test]
-async fn what_may_have_been_stored_is_not_split_but_kept_whole_with_its_token() {
-    let rig = Rig::new([StoreAndBreakOff]).await;
-    rig.fake.always(Refuse(400, BAD));
-    let run = rig.start();
-    run.commit_ok([spans_on([1]), spans_on([1])].concat()).await;
-    run.settle().await;
-    let tokens: HashSet<_> = rig.fake.seen().iter().map(fake::Seen::token).collect();
-    assert_eq!(tokens.len(), 1);
-    let kept = rig.quarantined();
-    assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0].blocks.len(), 2);
-    assert!(kept[0].label.in_doubt);
-    assert!(tokens.contains(&kept[0].label.token));
-}
-
-#[tokio::test]
 async fn inserts_never_lie_on_too_many_days() {
     let rig = Rig::new([]).await;
     let run = rig.start();
@@ -387,33 +282,6 @@ async fn inserts_never_lie_on_too_many_days() {
     run.settle().await;
     // The first two share days: 40 in all. The third would make 70.
     assert_eq!(rig.fake.stored().len(), 2);
-}
-
-#[tokio::test]
-async fn a_full_journal_refuses_and_takes_again_when_delivered() {
-    let mut rig = Rig::new([]).await;
-    rig.fake
-        .always(Refuse(503, "Code: 210. DB::Exception: Network"));
-    rig.max_bytes = 1 << 20;
-    let run = rig.start();
-    let mut block = spans_on([1]).remove(0);
-    block.bytes = block.bytes.repeat(100).into();
-    block.rows = 100;
-    let mut taken = 0;
-    let refused = loop {
-        match run.commit(vec![block.clone()]).await {
-            Ok(()) => taken += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(refused.reason.contains("journal.max_bytes"), "{refused}");
-    assert!(run.journal.health().is_full());
-    assert!(run.journal.sizes().0 <= rig.max_bytes);
-    rig.fake.recover();
-    run.settle().await;
-    run.commit_ok(vec![block.clone()]).await;
-    run.settle().await;
-    assert_eq!(stored_rows(&rig.fake), (taken + 1) * 100);
 }
 
 #[tokio::test]

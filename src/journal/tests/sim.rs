@@ -119,6 +119,12 @@ impl SimFiles {
             .collect()
     }
 
+    /// Bytes of all files whose names have this in them.
+    pub fn bytes_of(&self, part: &str) -> u64 {
+        let bytes = |name: &String| self.bytes(name).len() as u64;
+        self.named(part).iter().map(bytes).sum()
+    }
+
     /// Changes one bit of a file.
     pub fn flip(&self, name: &str, bit: usize) {
         let mut sim = self.sim();

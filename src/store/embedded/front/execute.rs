@@ -1,22 +1,22 @@
 //! One request on one connection of the engine, from statement to answer. Runs on a worker's thread and blocks.
+//!
+//! Not here: what a connection is set to before ([`session`]), and the words of an answer ([`reply`]).
+
+mod reply;
+mod session;
 
 use std::io::Read;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::Response;
-
 use super::answer::Sink;
 use super::auth::Side;
 use super::error::{
-    BAD_ARGUMENTS, CANNOT_DECOMPRESS, Exception, NETWORK_ERROR, QUERY_IS_TOO_LARGE, READONLY,
-    SYNTAX_ERROR,
+    CANNOT_DECOMPRESS, Exception, NETWORK_ERROR, QUERY_IS_TOO_LARGE, READONLY, SYNTAX_ERROR,
 };
-use super::formats::{Joiner, Shape, content_type, shape};
+use super::formats::{Joiner, Shape, shape};
 use super::request::Ask;
-use super::sessions::Kept;
 use super::statement::{Refusal, Statement, split};
-use super::{Front, blocks, body, handshake, settings};
+use super::{Front, body, handshake};
 use crate::store::embedded::ffi::{Connection, Output};
 use crate::store::embedded::outcome::{Counters, Effect};
 
@@ -217,91 +217,6 @@ impl Job {
         }
     }
 
-    fn fresh(&self) -> Result<Kept, Exception> {
-        let connection = self
-            .front
-            .engine
-            .connect()
-            .map_err(|error| Exception::from_engine(&error.to_string()))?;
-        let mut kept = Kept {
-            connection,
-            database: String::new(),
-        };
-        use_database(&mut kept.connection, &self.front.database)?;
-        kept.database.clone_from(&self.front.database);
-        Ok(kept)
-    }
-
-    /// The request's database and settings.
-    fn prepare(&self, kept: &mut Kept) -> Result<(), Exception> {
-        if let Some(database) = self
-            .ask
-            .database
-            .as_deref()
-            .filter(|name| *name != kept.database)
-        {
-            use_database(&mut kept.connection, database)?;
-        }
-        let set = settings::statement(
-            &self.ask,
-            self.side,
-            &self.tag,
-            self.front.memory_limit_bytes,
-        )?;
-        engine(kept.connection.query(set.as_bytes(), "Null", &[])).map(drop)
-    }
-
-    /// As without a session, but afterwards the request's own settings and database are taken back: only what a
-    /// statement of the session set stays.
-    fn in_session(&self, kept: &mut Kept, work: Work, sink: &mut Sink) -> Result<(), Stop> {
-        let changes = matches!(work, Work::Query { session: true, .. });
-        let undo = self.undo(&mut kept.connection)?;
-        self.prepare(kept)?;
-        let outcome = self.perform(&mut kept.connection, work, sink);
-        if sink.started() && outcome.is_err() {
-            return outcome;
-        }
-        if let Some(undo) = undo.filter(|_| !changes) {
-            engine(kept.connection.query(undo.as_bytes(), "Null", &[]))?;
-        }
-        if changes {
-            let output = engine(kept.connection.query(
-                b"SELECT currentDatabase()",
-                "RawBLOB",
-                &[],
-            ))?;
-            kept.database = String::from_utf8_lossy(output.bytes()).into_owned();
-        } else if self
-            .ask
-            .database
-            .as_deref()
-            .is_some_and(|name| name != kept.database)
-        {
-            use_database(&mut kept.connection, &kept.database)?;
-        }
-        outcome
-    }
-
-    /// The `SET` that restores what this request is about to set.
-    fn undo(&self, connection: &mut Connection) -> Result<Option<String>, Exception> {
-        let names: Vec<String> = self
-            .ask
-            .settings
-            .iter()
-            .map(|(name, _)| settings::quote(name))
-            .collect();
-        let sql = format!(
-            "SELECT arrayStringConcat(groupArray(name || ' = ' || if(changed, '\\'' || replaceAll(replaceAll(value, \
-             '\\\\', '\\\\\\\\'), '\\'', '\\\\\\'') || '\\'', 'DEFAULT')), ', ') FROM system.settings WHERE name IN \
-             ('log_comment'{}{})",
-            if names.is_empty() { "" } else { ", " },
-            names.join(", ")
-        );
-        let output = engine(connection.query(sql.as_bytes(), "RawBLOB", &[]))?;
-        let list = String::from_utf8_lossy(output.bytes()).into_owned();
-        Ok((!list.is_empty()).then(|| format!("SET {list}")))
-    }
-
     fn perform(
         &self,
         connection: &mut Connection,
@@ -430,55 +345,6 @@ impl Job {
         }
         Ok(())
     }
-
-    fn send_all(
-        &self,
-        sink: &mut Sink,
-        format: &str,
-        counters: Counters,
-        data: &[u8],
-    ) -> Result<(), Stop> {
-        sink.start(self.ok(format, counters)?)?;
-        self.send(sink, data)
-    }
-
-    fn send(&self, sink: &mut Sink, data: &[u8]) -> Result<(), Stop> {
-        let data = if self.ask.compress {
-            blocks::compress(data).into()
-        } else {
-            Bytes::copy_from_slice(data)
-        };
-        Ok(sink.send(data)?)
-    }
-
-    fn ok(&self, format: &str, counters: Counters) -> Result<Response<()>, Exception> {
-        self.head(format, counters)
-            .header("Content-Type", content_type(format))
-            .body(())
-            .map_err(|error| Exception::new(BAD_ARGUMENTS, error))
-    }
-
-    fn head(&self, format: &str, counters: Counters) -> http::response::Builder {
-        let summary = format!(
-            "{{\"read_rows\":\"{}\",\"read_bytes\":\"{}\",\"written_rows\":\"{}\",\"written_bytes\":\"{}\",\
-             \"total_rows_to_read\":\"0\",\"result_rows\":\"{}\",\"result_bytes\":\"0\",\"elapsed_ns\":\"0\"}}",
-            counters.read_rows,
-            counters.read_bytes,
-            counters.written_rows,
-            counters.written_bytes,
-            counters.result_rows
-        );
-        Response::builder()
-            .header(
-                "X-ClickHouse-Server-Display-Name",
-                &self.front.about.display_name,
-            )
-            .header("X-ClickHouse-Timezone", &self.front.about.timezone)
-            .header("X-ClickHouse-Query-Id", &self.query_id)
-            .header("X-ClickHouse-Format", format)
-            .header("X-ClickHouse-Summary", summary)
-            .header("X-ClickHouse-Exception-Tag", &self.exception_tag)
-    }
 }
 
 fn engine<T>(result: Result<T, String>) -> Result<T, Exception> {
@@ -490,11 +356,6 @@ fn refuse(refusal: Refusal) -> Exception {
         Refusal::File => Exception::new(super::error::ACCESS_DENIED, refusal),
         Refusal::Several | Refusal::Empty => Exception::new(SYNTAX_ERROR, refusal),
     }
-}
-
-fn use_database(connection: &mut Connection, name: &str) -> Result<(), Exception> {
-    let sql = format!("USE {}", settings::identifier(name));
-    engine(connection.query(sql.as_bytes(), "Null", &[])).map(drop)
 }
 
 fn add(total: &mut Counters, chunk: &Output) {
