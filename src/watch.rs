@@ -8,6 +8,7 @@
 //!
 //! Not here: what an incident is, and who is told.
 
+mod lateness;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use std::{
 
 use bytes::Bytes;
 
-use self::state::State;
+use self::{lateness::Lateness, state::State};
 use crate::{
     alert::AlertHandle,
     detect::{Change, Detector, DetectorConfig, Fact},
@@ -44,8 +45,11 @@ const SNAPSHOT_EVERY_FILLING: Duration = Duration::from_secs(5);
 /// A fact this much older than the newest is history that somebody sends late: it is stored, and
 /// says nothing about now.
 const STALE_NS: u64 = 3_600_000_000_000;
+/// Nothing ends in the future. A fact that says so by more than this was timed by a wrong clock and
+/// is taken as one of now: in its place it would end the ticks that all the others belong to.
+const AHEAD_NS: u64 = 2_000_000_000;
 /// Exporters send every five seconds, each at its own time: facts may be this late and are still
-/// counted in their place.
+/// counted in their place. The watermark waits this long until it is known how late they are.
 const LATENESS_S: u32 = 10;
 
 /// What the journal tells: where to find it is settled before the journal is opened.
@@ -82,6 +86,7 @@ struct Watcher {
     config: DetectorConfig,
     at: Option<Position>,
     newest_ns: u64,
+    lateness: Lateness,
     journal: Arc<Journal>,
     alerts: AlertHandle,
     runtime: tokio::runtime::Handle,
@@ -183,6 +188,7 @@ impl Watcher {
         config: DetectorConfig,
         alerts: AlertHandle,
     ) -> Watcher {
+        let lateness = Lateness::new(config.lateness_s);
         let file = data_dir.join("detector").join("state");
         let state = State::read(&file, journal.identity(), config.clone());
         // Before anything is delivered: what is delivered may be deleted.
@@ -192,6 +198,7 @@ impl Watcher {
             config,
             at: state.at,
             newest_ns: 0,
+            lateness,
             journal,
             alerts,
             runtime: tokio::runtime::Handle::current(),
@@ -295,23 +302,31 @@ impl Watcher {
         }
         self.at = Some(at);
         let mut changes = Vec::new();
+        let (now_ns, mut oldest_ns) = (now_ns(), u64::MAX);
         for fact in Fact::read_all(facts) {
             match fact {
-                Ok(fact) => self.observe(&fact, &mut changes),
+                Ok(mut fact) => {
+                    let end_ns = end_ns(&mut fact);
+                    *end_ns = now_ns.saturating_add(AHEAD_NS).min(*end_ns);
+                    let end_ns = *end_ns;
+                    oldest_ns = oldest_ns.min(end_ns);
+                    self.observe(end_ns, &fact, &mut changes);
+                }
                 Err(error) => {
                     self.stats.unreadable.fetch_add(1, Relaxed);
                     tracing::error!(%error, record = %at, "facts of a journal record are damaged");
                 }
             }
         }
+        // Behind the newest, not only behind our clock: one exporter's clock that is ahead makes all
+        // the others late.
+        if let Some(delay_ns) = self.newest_ns.max(now_ns).checked_sub(oldest_ns) {
+            self.lateness.seen(now_ns, delay_ns);
+        }
         self.tell(changes);
     }
 
-    fn observe(&mut self, fact: &Fact<'_>, changes: &mut Vec<Change>) {
-        let end_ns = match fact {
-            Fact::Call(call) => call.end_ns,
-            Fact::Eval(eval) => eval.end_ns,
-        };
+    fn observe(&mut self, end_ns: u64, fact: &Fact<'_>, changes: &mut Vec<Change>) {
         if end_ns.saturating_add(STALE_NS) < self.newest_ns {
             self.stats.stale.fetch_add(1, Relaxed);
             return;
@@ -325,6 +340,7 @@ impl Watcher {
         let mut changes = Vec::new();
         let now_ns = now_ns();
         self.newest_ns = self.newest_ns.max(now_ns);
+        self.detector.set_lateness(self.lateness.seconds(now_ns));
         self.detector.advance(now_ns, &mut changes);
         self.tell(changes);
     }
@@ -339,7 +355,10 @@ impl Watcher {
     fn configure(&mut self, config: DetectorConfig) {
         let config = live(config);
         match state::with_config(&self.detector, config.clone()) {
-            Ok(detector) => (self.detector, self.config) = (detector, config),
+            Ok(detector) => {
+                self.lateness = Lateness::new(config.lateness_s);
+                (self.detector, self.config) = (detector, config);
+            }
             Err(error) => tracing::error!(%error, "the detector keeps its old settings"),
         }
     }
@@ -358,6 +377,13 @@ impl Watcher {
                 );
             }
         }
+    }
+}
+
+fn end_ns<'f>(fact: &'f mut Fact<'_>) -> &'f mut u64 {
+    match fact {
+        Fact::Call(call) => &mut call.end_ns,
+        Fact::Eval(eval) => &mut eval.end_ns,
     }
 }
 

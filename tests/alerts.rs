@@ -12,7 +12,7 @@ mod limits;
 /// The real binary: commands, API, kill -9, history.
 mod process;
 /// A receiver that answers by a script.
-mod receiver;
+pub mod receiver;
 
 use std::{
     collections::BTreeMap,

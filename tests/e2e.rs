@@ -1,5 +1,7 @@
 //! End to end: the real binary on its real store, fed by real exporters, and by bad ones.
 
+/// From a failing span to a webhook.
+mod alert;
 /// Requests that are wrong, and what is right beside them.
 mod bad_input;
 /// Secrets and personal data, and that they are nowhere.
