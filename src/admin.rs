@@ -3,6 +3,8 @@
 //! Live means that the process answers; ready means that it can take data durably. Ready turns
 //! false before the receivers close, so that a load balancer stops sending first.
 
+mod guard;
+
 use std::{
     io,
     sync::{
@@ -11,9 +13,11 @@ use std::{
     },
 };
 
-use axum::{Router, extract::State, http::StatusCode, response::Html, routing::get};
+use axum::{Router, extract::State, http::StatusCode, middleware, response::Html, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+pub use self::guard::Guard;
 
 /// What the pages show.
 #[derive(Clone)]
@@ -51,6 +55,7 @@ pub async fn serve(
     listener: TcpListener,
     admin: Admin,
     more: Router,
+    guard: Guard,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let router = Router::new()
@@ -60,7 +65,8 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(admin)
-        .merge(more);
+        .merge(more)
+        .layer(middleware::from_fn_with_state(guard, guard::check));
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await

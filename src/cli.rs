@@ -265,7 +265,7 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
             let target = target::of(&load(config_file)?.0)?;
             block_on(async move { top::run(&target, once).await })
         }
-        Command::Health => block_on(health::run(load(config_file)?.0.admin_listen)),
+        Command::Health => block_on(health::run(load(config_file)?.0.admin.listen)),
         Command::Journal { action } => {
             let (config, _) = load(config_file)?;
             match action {

@@ -43,7 +43,7 @@ pub struct Config {
     pub cors_allowed_origins: Vec<String>,
     pub bearer_tokens: Vec<Secret>,
     pub in_flight_bytes_max: usize,
-    pub admin_listen: SocketAddr,
+    pub admin: Admin,
     pub storage: Storage,
     pub batch: BatchConfig,
     pub journal: JournalOptions,
@@ -66,6 +66,16 @@ pub struct Config {
     pub alerts: crate::alert::Options,
     /// For `print-config`.
     pub settings: Settings,
+}
+
+/// The admin port.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    /// Names that it is asked by, beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// What changes something must carry it.
+    pub token: Option<Secret>,
 }
 
 /// One OTLP listener.
@@ -225,7 +235,7 @@ impl Reader<'_> {
             cors_allowed_origins: self.items("receivers.otlp.http.cors.allowed_origins"),
             bearer_tokens: self.tokens("receivers.otlp.auth.bearer_tokens_file"),
             in_flight_bytes_max: self.bytes("receivers.otlp.max_in_flight_bytes"),
-            admin_listen: self.address("admin.listen"),
+            admin: self.admin(),
             storage: self.storage(),
             batch: BatchConfig {
                 max_rows: value::count(self.text("storage.batch.max_rows"))
@@ -258,6 +268,19 @@ impl Reader<'_> {
                 .map(|s| s.text.clone()),
             alerts: self.alerts(),
             settings: Settings::new(),
+        }
+    }
+
+    fn admin(&mut self) -> Admin {
+        // Where people are led to is a name of ours.
+        let linked = reqwest::Url::parse(self.text("alerts.links.admin")).ok();
+        let linked = linked.and_then(|url| Some(url.host_str()?.to_owned()));
+        let mut hosts = self.items("admin.hosts");
+        hosts.extend(linked);
+        Admin {
+            listen: self.address("admin.listen"),
+            hosts,
+            token: self.tokens("admin.bearer_token_file").into_iter().next(),
         }
     }
 
@@ -366,8 +389,7 @@ impl Reader<'_> {
                     .setting(path)
                     .map_or(Origin::Default, |s| s.origin.clone()),
                 key: path.to_owned(),
-                text: "has no token: write one a line, or leave the key out to let everybody send"
-                    .to_owned(),
+                text: "has no token: write one a line, or leave the key out".to_owned(),
             });
         }
         tokens
@@ -405,7 +427,7 @@ fn cross_check(
     let mut listeners = vec![
         ("receivers.otlp.grpc.listen", config.grpc.listen),
         ("receivers.otlp.http.listen", config.http.listen),
-        ("admin.listen", config.admin_listen),
+        ("admin.listen", config.admin.listen),
     ];
     if let Storage::Embedded { listen, .. } = &config.storage {
         listeners.push(("storage.embedded.listen", *listen));

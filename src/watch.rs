@@ -8,6 +8,7 @@
 //!
 //! Not here: what an incident is, and who is told.
 
+mod lateness;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -29,14 +30,15 @@ use std::{
 use bytes::Bytes;
 
 use self::{
+    lateness::Lateness,
     state::State,
     time::{Now, Time},
 };
 use crate::{
     alert::AlertHandle,
+    clock,
     detect::{self, Change, Detector, DetectorConfig, Fact},
     history,
-    clock,
     journal::{Journal, OnDurable, Position},
     store::Store,
 };
@@ -57,11 +59,11 @@ const LEARN_NS: u64 = 7 * 86_400_000_000_000;
 /// ClickHouse's numbers for a store that nothing was made in yet.
 const UNKNOWN_TABLE: u32 = 60;
 const UNKNOWN_DATABASE: u32 = 81;
-/// A call cannot end later than this after it came: the sender's clock is ahead, and must not carry
-/// the watermark with it.
-const AHEAD_MAX_NS: u64 = 60_000_000_000;
+/// Nothing ends in the future. A fact that says so by more than this was timed by a wrong clock and
+/// is taken as one of now: in its place it would end the ticks that all the others belong to.
+const AHEAD_NS: u64 = 2_000_000_000;
 /// Exporters send every five seconds, each at its own time: facts may be this late and are still
-/// counted in their place.
+/// counted in their place. The watermark waits this long until it is known how late they are.
 const LATENESS_S: u32 = 10;
 
 /// What the journal tells: where to find it is settled before the journal is opened.
@@ -101,6 +103,7 @@ struct Watcher {
     time: Time,
     /// The clocks.
     now: Box<dyn Fn() -> Now + Send>,
+    lateness: Lateness,
     journal: Arc<Journal>,
     alerts: AlertHandle,
     runtime: tokio::runtime::Handle,
@@ -207,6 +210,7 @@ impl Watcher {
         alerts: AlertHandle,
         store: Option<Store>,
     ) -> Watcher {
+        let lateness = Lateness::new(config.lateness_s);
         let file = data_dir.join("detector").join("state");
         let state = State::read(&file, journal.identity(), config.clone());
         // Before anything is delivered: what is delivered may be deleted.
@@ -218,6 +222,7 @@ impl Watcher {
             config,
             at: state.at,
             newest_ns: 0,
+            lateness,
             journal,
             alerts,
             runtime: tokio::runtime::Handle::current(),
@@ -296,7 +301,7 @@ impl Watcher {
     /// Runs the detector over what is stored, so that a lost state, or a new collector beside an old
     /// one, costs no baseline. What was over is not told again; what still goes on is.
     fn learn(&mut self, store: &Store) {
-        let to_ns = now_ns();
+        let to_ns = clock::wall_ns();
         let from_ns = to_ns.saturating_sub(LEARN_NS);
         let (mut changes, mut open) = (Vec::new(), HashMap::new());
         let detector = &mut self.detector;
@@ -361,38 +366,43 @@ impl Watcher {
         }
         self.at = Some(at);
         let mut changes = Vec::new();
+        let (now, mut oldest_ns) = ((self.now)(), u64::MAX);
         for fact in Fact::read_all(facts) {
             match fact {
-                Ok(fact) => self.observe(fact, &mut changes),
+                Ok(fact) => oldest_ns = oldest_ns.min(self.observe(fact, now, &mut changes)),
                 Err(error) => {
                     self.stats.unreadable.fetch_add(1, Relaxed);
                     tracing::error!(%error, record = %at, "facts of a journal record are damaged");
                 }
             }
         }
+        let now_ns = self.time.ns(now);
+        // Behind the newest, not only behind our clock: one exporter's clock that is ahead makes all
+        // the others late.
+        if let Some(delay_ns) = self.newest_ns.max(now_ns).checked_sub(oldest_ns) {
+            self.lateness.seen(now_ns, delay_ns);
+        }
         self.tell(changes);
     }
 
-    fn observe(&mut self, mut fact: Fact<'_>, changes: &mut Vec<Change>) {
-        let end_ns = match &mut fact {
-            Fact::Call(call) => &mut call.end_ns,
-            Fact::Eval(eval) => &mut eval.end_ns,
-        };
-        let now = (self.now)();
-        let step = self.time.witness(*end_ns, now);
+    /// Tells a fact to the detector; gives when it ended.
+    fn observe(&mut self, mut fact: Fact<'_>, now: Now, changes: &mut Vec<Change>) -> u64 {
+        let step = self.time.witness(*end_of(&mut fact), now);
         let now_ns = self.time.ns(now);
-        *end_ns = (*end_ns).min(now_ns.saturating_add(AHEAD_MAX_NS));
-        let end_ns = *end_ns;
+        let end = end_of(&mut fact);
+        *end = now_ns.saturating_add(AHEAD_NS).min(*end);
+        let end_ns = *end;
         if let Some(step) = step {
             self.set_time(now_ns, step);
         }
         if end_ns.saturating_add(STALE_NS) < self.newest_ns {
             self.stats.stale.fetch_add(1, Relaxed);
-            return;
+            return end_ns;
         }
         self.newest_ns = self.newest_ns.max(end_ns.min(now_ns));
         self.stats.facts.fetch_add(1, Relaxed);
         self.detector.observe(&fact, changes);
+        end_ns
     }
 
     /// The system clock was set, and the facts side with it.
@@ -414,6 +424,7 @@ impl Watcher {
         let mut changes = Vec::new();
         let now_ns = self.time.ns((self.now)());
         self.newest_ns = self.newest_ns.max(now_ns);
+        self.detector.set_lateness(self.lateness.seconds(now_ns));
         self.detector.advance(now_ns, &mut changes);
         self.tell(changes);
     }
@@ -428,7 +439,10 @@ impl Watcher {
     fn configure(&mut self, config: DetectorConfig) {
         let config = live(config);
         match state::with_config(&self.detector, config.clone()) {
-            Ok(detector) => (self.detector, self.config) = (detector, config),
+            Ok(detector) => {
+                self.lateness = Lateness::new(config.lateness_s);
+                (self.detector, self.config) = (detector, config);
+            }
             Err(error) => tracing::error!(%error, "the detector keeps its old settings"),
         }
     }
@@ -454,5 +468,12 @@ fn now() -> Now {
     Now {
         wall_ns: clock::wall_ns(),
         steady_ns: clock::steady_ns(),
+    }
+}
+
+fn end_of<'f>(fact: &'f mut Fact<'_>) -> &'f mut u64 {
+    match fact {
+        Fact::Call(call) => &mut call.end_ns,
+        Fact::Eval(eval) => &mut eval.end_ns,
     }
 }

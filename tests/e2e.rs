@@ -2,6 +2,8 @@
 
 /// The stored past before the detector of today.
 mod backtest;
+/// From a failing span to a webhook.
+mod alert;
 /// Requests that are wrong, and what is right beside them.
 mod bad_input;
 /// Secrets and personal data, and that they are nowhere.

@@ -53,6 +53,11 @@ pub fn mutes(cause: &Incident, symptom: &Incident) -> bool {
     RULES.iter().any(fits) && within(cause, symptom)
 }
 
+/// Has it symptoms, and is it never one itself? Then there is nothing that it could wait for.
+pub fn is_cause(kind: Kind) -> bool {
+    RULES.iter().any(|r| r.source.contains(&kind)) && !RULES.iter().any(|r| r.mutes.contains(&kind))
+}
+
 /// No dimension that both name contradicts.
 fn within(cause: &Incident, symptom: &Incident) -> bool {
     cause.scope.iter().all(|(dimension, values)| {

@@ -4,7 +4,8 @@
 //! for the state log, the notifications to deliver and the rows of the history. It reads no clock
 //! and does no I/O; what it decided holds once the entries are on disk, and never before.
 //!
-//! Life of an alert: *pending* for a moment (its cause may follow), *firing*, *updated* as severity
+//! Life of an alert: *pending* for a moment (its cause may follow; a cause itself is told at once),
+//! *firing*, *updated* as severity
 //! or scope grow, *resolved*. Whoever was told that it fires is told that it is over.
 
 mod due;

@@ -10,6 +10,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use http::{
+    HeaderMap, HeaderValue,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use serde_json::{Value, json};
 
 use super::{Failure, print};
@@ -251,11 +255,23 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
+/// What the admin port asks of whoever changes something.
+fn headers(config: &Config) -> anyhow::Result<HeaderMap> {
+    let json = HeaderValue::from_static("application/json");
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, json)]);
+    if let Some(token) = &config.admin.token {
+        let value = HeaderValue::try_from(format!("Bearer {}", token.reveal()));
+        let value = value.context("the token of `admin.bearer_token_file` cannot be sent")?;
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
 // === impl Admin ===
 
 impl Admin {
     fn of(config: &Config) -> anyhow::Result<Admin> {
-        let listen = config.admin_listen;
+        let listen = config.admin.listen;
         // Whoever listens everywhere is also here.
         let host = match listen.ip().is_unspecified() {
             true => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port()),
@@ -263,6 +279,7 @@ impl Admin {
         };
         let client = reqwest::Client::builder()
             .no_proxy()
+            .default_headers(headers(config)?)
             .timeout(ANSWER_TIMEOUT)
             .build();
         Ok(Admin {

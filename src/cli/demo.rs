@@ -169,7 +169,7 @@ fn what_to_look_at(config: &Config) -> String {
          where timestamp > now() - interval 10 minute and failure_class != '' group by all order by 4 desc\"\n\
          What you should find: a token rate limit on gpt-4o that waiting clears, a quota that it does not,\n\
          gpt-4o answered by another version, empty answers of gemini-2.5-flash, and tenant globex running away.",
-        config.admin_listen
+        config.admin.listen
     )
 }
 

@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{knowledge, own_numbers, say, target};
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, Guard},
     alert::{self, AlertHandle},
-    config::{Config, Sources, Storage},
+    config::{Config, Secret, Sources, Storage},
     detect::DetectorConfig,
     journal::{Delivery, Journal},
     normalise::memory::MemoryLimits,
@@ -80,7 +80,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         grpc: bind("receivers.otlp.grpc.listen", config.grpc.listen).await?,
         http: bind("receivers.otlp.http.listen", config.http.listen).await?,
     };
-    let admin_listener = bind("admin.listen", config.admin_listen).await?;
+    let admin_listener = bind("admin.listen", config.admin.listen).await?;
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!(
             "cannot make data_dir {}: set `data_dir` to a directory of yours",
@@ -89,7 +89,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     })?;
     // Before the store: alerts do not wait for ClickHouse.
     let mut alerts = alert::start(config.alerts.clone(), &config.data_dir, None)?;
-    let admin = AdminPort::start(admin_listener, alerts.handle())?;
+    let admin = AdminPort::start(admin_listener, alerts.handle(), guard(&config))?;
     let (knowledge, knowledge_in_force) = watch::channel(knowledge::load(&config)?);
     let stop = stop_on_signal()?;
     let (embedded, target) = open_store(&config).await?;
@@ -151,10 +151,19 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     Ok(())
 }
 
+fn guard(config: &Config) -> Guard {
+    let token = config.admin.token.as_ref().map(Secret::reveal);
+    Guard::new(config.admin.listen, config.admin.hosts.clone(), token)
+}
+
 // === impl AdminPort ===
 
 impl AdminPort {
-    fn start(listener: TcpListener, alerts: AlertHandle) -> anyhow::Result<AdminPort> {
+    fn start(
+        listener: TcpListener,
+        alerts: AlertHandle,
+        guard: Guard,
+    ) -> anyhow::Result<AdminPort> {
         let address = listener.local_addr().context("the admin port is gone")?;
         let page = Page::default();
         let shown = Arc::clone(&page);
@@ -166,6 +175,7 @@ impl AdminPort {
             listener,
             admin.clone(),
             alert::api::router(alerts.clone()),
+            guard,
             stop.clone(),
         ));
         Ok(AdminPort {

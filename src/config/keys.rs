@@ -92,7 +92,17 @@ const PLAIN: &[Key] = &[
         "admin.listen",
         Address,
         "127.0.0.1:4319",
-        "Address of /livez, /readyz, /metrics and the status page",
+        "Address of /livez, /readyz, /metrics, the status page and the admin API",
+    ),
+    unset(
+        "admin.hosts",
+        Texts,
+        "Names that the port is asked by, beside addresses, localhost and the host of alerts.links.admin; requests under other names are refused, but for health and metrics",
+    ),
+    unset(
+        "admin.bearer_token_file",
+        SecretFile,
+        "File with the token that silences, acknowledgements and whatever else changes something must carry. Without it they are refused where admin.listen is not a loopback address",
     ),
     key(
         "storage.mode",

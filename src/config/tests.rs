@@ -29,7 +29,7 @@ fn without_a_file_everything_listens_on_localhost() {
     .unwrap();
     assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:4317");
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:4318");
-    assert_eq!(config.admin_listen.to_string(), "127.0.0.1:4319");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:4319");
     assert!(matches!(config.storage, Storage::Embedded { listen, .. } if listen.port() == 8123));
     assert_eq!(warnings, Vec::<String>::new());
 }
@@ -112,7 +112,7 @@ storage: {mode: server, clickhouse: {url: 'https://ch:8443', user: 'a$$b'}}
     let (config, warnings) = load(text, &variables).unwrap();
     assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:4400");
     assert_eq!(config.http.listen.to_string(), "0.0.0.0:4500");
-    assert_eq!(config.admin_listen.to_string(), "127.0.0.1:4600");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:4600");
     let Storage::Server(target) = &config.storage else {
         panic!("{:?}", config.storage)
     };
@@ -229,7 +229,7 @@ alerts:
     );
     assert!(printed.contains("# $LAPWING_ADMIN_LISTEN"), "{printed}");
     let (again, _) = load(&printed, &[]).unwrap_or_else(|report| panic!("{report}\n{printed}"));
-    assert_eq!(again.admin_listen, config.admin_listen);
+    assert_eq!(again.admin.listen, config.admin.listen);
     assert_eq!(again.settings.len(), config.settings.len(), "{printed}");
 }
 

@@ -139,6 +139,11 @@ impl Detector {
         self.clock.newest_ns()
     }
 
+    /// How long the watermark waits from now on, seconds: live traffic measures it.
+    pub fn set_lateness(&mut self, lateness_s: u32) {
+        self.config.lateness_s = lateness_s;
+    }
+
     /// What did not go as it should, for the collector's own numbers.
     pub fn counters(&self) -> Counters {
         Counters {

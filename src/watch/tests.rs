@@ -185,6 +185,32 @@ async fn in_memory_only_what_is_beyond_the_queue_is_not_told() {
     until_told(&watch, 7).await;
 }
 
+/// One wrong clock must not put the detector ahead of everybody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_in_the_future_ends_now() {
+    let rig = Rig::new();
+    let (feed, on_durable) = feed();
+    let journal = rig.journal(on_durable);
+    let alerts = rig.alerts.handle();
+    let config = DetectorConfig::default();
+    let mut watcher = Watcher::new(Arc::clone(&journal), rig.data_dir.path(), config, alerts, None);
+    let mut facts = Vec::new();
+    Fact::Call(CallFact {
+        end_ns: now_ns() + STALE_NS / 2,
+        weight: 1.0,
+        ..CallFact::default()
+    })
+    .append_to(&mut facts);
+    let record = Commit {
+        facts: facts.into(),
+        ..Commit::default()
+    };
+    assert_eq!(journal.commit(record).await, Ok(()));
+    watcher.take_all(&feed);
+    assert_eq!(watcher.stats.facts.load(Relaxed), 1);
+    assert!(watcher.newest_ns <= now_ns() + AHEAD_NS);
+}
+
 /// A fault costs what was learned since the snapshot, then what the snapshot has, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_detector_that_breaks_off_begins_again() {

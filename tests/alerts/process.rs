@@ -2,6 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write as _,
+    net::TcpStream,
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use super::{
     http,
     receiver::{Answer, FakeReceiver},
 };
-use crate::support::{lapwing::Lapwing, wait::until};
+use crate::support::{lapwing::Lapwing, send::read_answer, wait::until};
 
 const TIME_MAX: Duration = Duration::from_secs(60);
 const MESSAGES: usize = 30;
@@ -169,6 +172,62 @@ fn commands_and_api_without_a_store() {
         "{said}"
     );
     assert!(run(&["alert", "deliveries"]).1.contains("it answers 400"));
+}
+
+/// The status of a silence asked for with these headers, and the error that came with it.
+fn refused(lapwing: &Lapwing, headers: &str) -> (u16, String) {
+    let body = r#"{"matchers": ["provider=openai"], "author": "ann"}"#;
+    let mut socket = TcpStream::connect(lapwing.admin).expect("a connection");
+    let length = body.len();
+    let request = format!(
+        "POST /api/v1/silences HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    socket.write_all(request.as_bytes()).expect("sent");
+    let answer = read_answer(&mut socket).expect("an answer");
+    (answer.status, answer.text())
+}
+
+#[test]
+fn the_admin_port_does_nothing_for_foreign_pages_nor_for_the_network_without_a_token() {
+    let fake = FakeReceiver::start(|_| Answer::Status(200));
+    let mut lapwing = Lapwing::launch(|_| NO_STORE.to_owned(), &config(&fake));
+    wait_for_admin(&lapwing);
+    let json = "content-type: application/json\r\n";
+    let own = format!("host: {}\r\n", lapwing.admin);
+    let (status, said) = refused(&lapwing, &format!("host: evil.example\r\n{json}"));
+    assert!(status == 421 && said.contains("admin.hosts"), "{said}");
+    let (status, said) = refused(&lapwing, &format!("{own}content-type: text/plain\r\n"));
+    assert!(status == 415 && said.contains("application/json"), "{said}");
+    assert_eq!(refused(&lapwing, &format!("{own}{json}")).0, 201);
+
+    // The same port, open to the network.
+    let file = lapwing.file("lapwing.yaml");
+    let local = fs::read_to_string(&file).expect("the configuration");
+    let listen = format!("\"{}\"", lapwing.admin);
+    let open = format!("\"0.0.0.0:{}\"", lapwing.admin.port());
+    let mut again = |config: String| {
+        fs::write(&file, config).expect("the configuration written");
+        lapwing.process().kill();
+        lapwing.launch_again();
+        wait_for_admin(&lapwing);
+        let asked = refused(&lapwing, &format!("{own}{json}"));
+        let command = lapwing.command(&["alert", "silence", "provider=openai"]);
+        (asked, command.expect("a command").status.success())
+    };
+    let ((status, said), done) = again(local.replace(&listen, &open));
+    assert!(
+        status == 403 && said.contains("admin.bearer_token_file") && !done,
+        "{said}"
+    );
+    let token = file.with_file_name("token");
+    fs::write(&token, "s3cret-for-the-test\n").expect("a token");
+    let with_token = format!("{open}, bearer_token_file: \"{}\"", token.display());
+    let ((status, said), done) = again(local.replace(&listen, &with_token));
+    assert!(
+        status == 401 && said.contains("authorization: Bearer"),
+        "{said}"
+    );
+    assert!(done, "the command sends the token");
 }
 
 #[test]

@@ -120,10 +120,11 @@ pub(super) async fn silence(
          =, !=, =~ and !~ are known.</p>{inputs}\
          <p>for <input id=hours value=2 style=\"width:4em\"> hours</p>\
          <p>your name <input id=author required></p><p>why <input id=comment></p>\
+         <p>token, if this port has one <input id=token type=password autocomplete=off></p>\
          <button>Silence</button></form><p id=said></p>\
          <script>f.onsubmit=async e=>{{e.preventDefault();\
          const m=[...document.getElementsByName('matcher')].map(i=>i.value.trim()).filter(v=>v);\
-         const r=await fetch('/api/v1/silences',{{method:'POST',headers:{{'content-type':'application/json'}},\
+         const r=await fetch('/api/v1/silences',{{method:'POST',headers:{{'content-type':'application/json',...(token.value&&{{authorization:'Bearer '+token.value}})}},\
          body:JSON.stringify({{matchers:m,duration_s:3600*Number(hours.value),author:author.value,comment:comment.value}})}});\
          const j=await r.json();said.textContent=r.ok?'Silenced until '+j.ends_at+' ('+j.id+')':j.error}}</script>"
     ))

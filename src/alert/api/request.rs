@@ -1,6 +1,5 @@
 //! What requests say, checked.
 
-use axum::http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Refusal;
@@ -48,25 +47,9 @@ pub(super) struct TestRequest {
 }
 
 /// The JSON of a request.
-pub(super) fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Refusal> {
-    wants_json(headers)?;
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body)
         .map_err(|error| Refusal::bad(&format!("the body cannot be read: {error}")))
-}
-
-/// Refuses what a form of a foreign page could send.
-pub(super) fn wants_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    match kind.split(';').next().unwrap_or_default().trim() {
-        "application/json" => Ok(()),
-        _ => Err(Refusal {
-            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            what: "send JSON with content-type: application/json".to_owned(),
-        }),
-    }
 }
 
 /// The values of a query parameter.

@@ -6,6 +6,7 @@ use super::{Decision, Manager, Policy};
 use crate::{
     alert::{
         history::Row,
+        inhibit,
         labels::Labels,
         model::{Alert, Event, Item, Notification, Status, Told},
     },
@@ -22,11 +23,15 @@ struct Due {
 // === impl Policy ===
 
 impl Policy {
-    /// How long a new alert is held back.
+    /// How long a new alert is held back. A cause is told at once: its symptoms are what waits.
     pub(super) fn hold_ns(&self, alert: &Alert) -> u64 {
-        match alert.flapping {
-            true => self.flap.hold_ns.max(self.group_wait_ns),
+        let wait_ns = match inhibit::is_cause(alert.incident.kind) {
+            true => 0,
             false => self.group_wait_ns,
+        };
+        match alert.flapping {
+            true => self.flap.hold_ns.max(wait_ns),
+            false => wait_ns,
         }
     }
 

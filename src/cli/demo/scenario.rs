@@ -15,31 +15,31 @@ pub struct Incident {
 }
 
 const LIMIT: Incident = Incident {
-    from: 0.20,
-    to: 0.42,
+    from: 0.05,
+    to: 0.45,
     name: "token rate limit on gpt-4o",
     what: "429s on gpt-4o: the token limit per minute. Ours, and waiting clears it",
 };
 const DRIFT: Incident = Incident {
-    from: 0.40,
+    from: 0.20,
     to: 1.0,
     name: "gpt-4o is another model",
     what: "gpt-4o is answered by gpt-4o-2024-11-20 now; nobody deployed anything",
 };
 const EMPTY: Incident = Incident {
-    from: 0.50,
-    to: 0.72,
+    from: 0.25,
+    to: 0.70,
     name: "empty answers of gemini-2.5-flash",
     what: "gemini-2.5-flash answers 200 with nothing in it",
 };
 const RUNAWAY: Incident = Incident {
-    from: 0.62,
+    from: 0.35,
     to: 1.0,
     name: "tenant globex runs away",
     what: "tenant globex sends long prompts again and again",
 };
 const QUOTA: Incident = Incident {
-    from: 0.80,
+    from: 0.50,
     to: 1.0,
     name: "the quota of openai is used up",
     what: "429s on everything of openai: the quota is used up. Waiting does not clear it",
@@ -113,6 +113,8 @@ const SERVICES: [(&str, &str); 3] = [
     ("support-bot", "triage"),
 ];
 
+const NS_PER_MS: u64 = 1_000_000;
+
 /// One call to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
@@ -159,13 +161,15 @@ impl Scenario {
     }
 
     /// The calls of one turn: usually one; a tenant that runs away makes three more.
-    pub fn calls(&self, number: u64, start_ns: u64, progress: f64) -> Vec<Call> {
+    ///
+    /// They are over at `end_ns`: nobody sends a call before that.
+    pub fn calls(&self, number: u64, end_ns: u64, progress: f64) -> Vec<Call> {
         let more = if RUNAWAY.is_on(progress) { 3 } else { 0 };
-        let call = |turn| self.call(number, turn, start_ns, progress);
+        let call = |turn| self.call(number, turn, end_ns, progress);
         (0..=more).map(call).collect()
     }
 
-    fn call(&self, number: u64, turn: u64, start_ns: u64, progress: f64) -> Call {
+    fn call(&self, number: u64, turn: u64, end_ns: u64, progress: f64) -> Call {
         let id = mixed(self.seed ^ mixed(number * 4 + turn));
         let dice = |salt: u64, sides: u64| mixed(id ^ salt) % sides;
         let runaway = turn > 0;
@@ -191,7 +195,7 @@ impl Scenario {
         };
         Call {
             id,
-            start_ns,
+            start_ns: end_ns.saturating_sub(duration_ms * NS_PER_MS),
             duration_ms,
             ttft_ms: 150 + dice(5, 300),
             model,
@@ -273,7 +277,7 @@ mod tests {
         assert!(share(0.9, asked("gpt-4o-mini"), ends(Outcome::Quota)) > 0.9);
         assert!(share(0.7, |_| true, |c| c.tenant == "globex") > 0.7);
         let drifted = |c: &Call| c.model.answered == DRIFTED;
-        assert_eq!(share(0.3, asked("gpt-4o"), drifted), 0.0);
+        assert_eq!(share(0.1, asked("gpt-4o"), drifted), 0.0);
         assert_eq!(share(0.5, asked("gpt-4o"), drifted), 1.0);
     }
 

@@ -232,7 +232,7 @@ pub(super) const ALERTS: &[Key] = &[
         "alerts.group_wait",
         Duration,
         "5s",
-        "How long a new alert waits for its cause and for company",
+        "How long a new alert waits for its cause and for company; what is a cause itself (quota, key, outage) does not wait",
     ),
     key(
         "alerts.update_interval",
