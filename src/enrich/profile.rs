@@ -79,6 +79,9 @@ fn input(content: &Content<'_>, out: &mut Profile) {
     if !media && texts.clone().all(|t| t.trim().is_empty()) {
         out.input_flags.push("empty_input");
     }
+    if !media && texts.clone().all(suspicion::collapsed) {
+        out.input_flags.push("input_collapsed");
+    }
     out.language = texts.next().map_or("", language_of);
 }
 

@@ -6,12 +6,14 @@
 //! words are tables. Nothing here judges whether an answer is right.
 
 mod code;
+mod collapsed;
 mod context;
 mod history;
 mod placeholder;
 mod repetition;
 
 pub(super) use code::has_code;
+pub(super) use collapsed::collapsed;
 pub(super) use context::empty_context;
 pub(super) use history::{duplicated, history_is_cut};
 pub(super) use placeholder::unfilled;

@@ -4,10 +4,26 @@
 //! indentation below a header. Stack traces, logs and JSON are what programs write, not what people
 //! do, and are no code unless they are fenced.
 
-use super::beginning;
+mod config;
+mod printed;
+mod query;
+mod statement;
+
+use self::{
+    config::{config_points, markup},
+    printed::{is_place, written_by_program},
+    query::{command, query},
+    statement::statement,
+};
 
 /// Points at which a text has code: a line that can be nothing else has two.
 const POINTS_MIN: u32 = 2;
+/// Code is looked for up to here.
+const CODE_BYTES_MAX: usize = 16 << 10;
+/// Bytes of prose to one sign of code.
+const SIGNS_SPARSE: usize = 24;
+/// A line without any sign of code that may be some.
+const SHORT_BYTES_MAX: usize = 100;
 /// Words of a line after which it is prose, unless its end says otherwise.
 const PROSE_WORDS_MIN: usize = 9;
 
@@ -16,33 +32,83 @@ pub(in crate::enrich) fn has_code(text: &str) -> bool {
     if memchr::memmem::find(text.as_bytes(), b"```").is_some() {
         return true;
     }
-    let text = beginning(text);
-    // One line of words and no more: most questions.
-    let signs = |b: &u8| b"(){};=<>$#|:[]-\n".contains(b);
-    if !text.bytes().any(|b| signs(&b)) && !text.starts_with("SELECT ") {
-        return false;
-    }
+    let text = text
+        .get(..text.floor_char_boundary(CODE_BYTES_MAX))
+        .unwrap_or("");
     let mut points = 0;
     let mut lines = text.lines().peekable();
     let mut seen = Seen::default();
     while let Some(line) = lines.next() {
-        if written_by_program(line) {
-            // The frame's own line of source, or the place below the name of its function.
-            if line.trim_start().starts_with("File \"") {
-                lines.next();
-            }
-            continue;
-        }
         let below = lines.peek().copied().unwrap_or("");
-        if is_place(below) {
+        if is_plain(line) {
+            seen.keys = 0;
             continue;
         }
-        points += line_points(line, below, &mut seen);
+        if line.trim_start().starts_with("File \"") {
+            // The line of source that a frame of a stack trace shows.
+            lines.next();
+            continue;
+        }
+        let found = line_points(line, below, &mut seen);
+        if found == 0 || written_by_program(line) || is_place(below) {
+            continue;
+        }
+        points += found;
         if points >= POINTS_MIN {
             return true;
         }
     }
     false
+}
+
+/// A line of words and the marks of sentences: most lines there are, so that this has to be quick.
+fn is_plain(line: &str) -> bool {
+    const SIGN: u8 = 1;
+    const COLON: u8 = 2;
+    const BRACKET: u8 = 4;
+    const OPTION: u8 = 8;
+    const KINDS: [u8; 256] = {
+        let mut kinds = [0; 256];
+        let mut n = 0;
+        let signs = b"={};<>$#|[]_\\@&*+`^~\"";
+        while n < signs.len() {
+            kinds[signs[n] as usize] = SIGN;
+            n += 1;
+        }
+        kinds[b':' as usize] = COLON;
+        kinds[b'(' as usize] = BRACKET;
+        kinds[b'-' as usize] = OPTION;
+        kinds[b'/' as usize] = OPTION;
+        kinds
+    };
+    let (mut kinds, mut signs) = (0u8, 0u32);
+    for byte in line.bytes() {
+        let kind = KINDS[byte as usize];
+        kinds |= kind;
+        signs += u32::from(kind & SIGN);
+    }
+    let begins = line.trim_start().as_bytes().first().copied();
+    let small = begins.is_some_and(|b| b.is_ascii_lowercase());
+    // `SELECT`, `FROM`, `RUN`: two capitals at the beginning.
+    let loud = line.trim_start().as_bytes().get(..2);
+    let loud = loud.is_some_and(|two| two.iter().all(u8::is_ascii_uppercase));
+    if loud || begins == Some(b'.') {
+        return false;
+    }
+    if signs > 0 {
+        // A few signs in many words, and an end as of a sentence.
+        let sparse = signs as usize * SIGNS_SPARSE < line.len();
+        return sparse && line.trim_end().ends_with(['.', '?', '!', ',']) && !small;
+    }
+    let touching = kinds & BRACKET != 0 && {
+        let bytes = line.as_bytes();
+        memchr::memchr_iter(b'(', bytes)
+            .any(|at| at > 0 && bytes.get(at - 1).is_some_and(|b| is_name_byte(*b)))
+    };
+    // A short line in small letters may be a command, an import or a key.
+    let short = small && line.len() <= SHORT_BYTES_MAX;
+    let key = kinds & COLON != 0 && line.trim_end().ends_with(':') && short;
+    !(touching || short || key)
 }
 
 /// What earlier lines had that a later one completes.
@@ -133,403 +199,6 @@ fn is_body(line: &str) -> bool {
         "return", "break", "continue", "pass", "raise", "yield", "print", "del",
     ];
     words.contains(&line.split(' ').next().unwrap_or("")) || line.contains(['(', '=', '_', '['])
-}
-
-/// Assignments, calls, operators and ends of statements.
-fn statement(line: &str) -> u32 {
-    const SURE: &[&str] = &[
-        "=> {",
-        "});",
-        "();",
-        "#include <",
-        "#include \"",
-        "<?php",
-        "?>",
-        "console.log(",
-        "System.out",
-        "std::",
-        "println!",
-        " := ",
-        " === ",
-        " !== ",
-        "{ |",
-        "%>%",
-        "$this->",
-        "@Override",
-        "__init__",
-        "let rec ",
-        " |> ",
-        ".then(",
-        "printf(",
-    ];
-    const PERHAPS: &[&str] = &[
-        " == ", " != ", " && ", " || ", "self.", "this.", " -> ", "::", "=> ", " += ", "++", "->",
-        " <- ", "lambda ", "await ", "return ", "print(", "import ", "null;", "!(", "[0]", "$_",
-    ];
-    const BINDS: &[&str] = &[
-        "let ", "const ", "var ", "val ", "my ", "local ", "final ", "mut ",
-    ];
-    let prose = is_prose(line);
-    let sure = SURE.iter().any(|mark| line.contains(mark));
-    if line.starts_with("#!/") || (sure && !prose) {
-        return 2;
-    }
-    let ends = line.ends_with([';', '{', '}']) && line.len() > 1;
-    let calls = calls(line);
-    let assigns =
-        assigns(line) || BINDS.iter().any(|word| line.starts_with(word)) && line.contains(" = ");
-    let marks = PERHAPS.iter().filter(|mark| line.contains(**mark)).count();
-    let imports = imports(line);
-    if imports == 2 {
-        return 2;
-    }
-    if prose && !ends {
-        return 0;
-    }
-    let aside = line.contains(" (");
-    let strong_end = ends && !aside && line.contains(['(', '=', '{', '.', '<', '"', '*']);
-    // `let us see;` ends like a statement and is none.
-    let words_alone = line.contains(' ')
-        && line
-            .bytes()
-            .all(|b| b.is_ascii_alphabetic() || b" ;',-".contains(&b) || b >= 0x80);
-    let points = u32::from(strong_end || (ends && !words_alone && line.len() < 40))
-        + u32::from(calls)
-        + u32::from(assigns)
-        + u32::from(marks > 0)
-        + u32::from(marks > 2)
-        + imports;
-    // A lone statement of arithmetic, such as `x = 3`, is mathematics as well.
-    if points >= 2
-        && !(ends || calls || marks > 0 || imports > 0 || line.contains(['"', '\'', '[']))
-    {
-        1
-    } else {
-        points.min(2)
-    }
-}
-
-/// `import x from 'y'`, `from x import y`, `use a::b;`, `using X;`, `require("x")`, `library(x)`
-fn imports(line: &str) -> u32 {
-    let words = line.split_whitespace().count();
-    let from_import = line.starts_with("from ") && line.contains(" import ") && words <= 12;
-    let from_text = line.starts_with("import ")
-        && (line.contains(" from '") || line.contains(" from \"") || line.contains('{'));
-    let quoted = line.starts_with("import \"") || line.starts_with("import (");
-    let used = ["use ", "using ", "package ", "import "]
-        .iter()
-        .any(|word| line.starts_with(word))
-        && line.ends_with(';');
-    if from_import || from_text || quoted || used || line.starts_with("require(") {
-        return 2;
-    }
-    let alone = ["import ", "package ", "require ", "open "]
-        .iter()
-        .any(|word| line.starts_with(word))
-        && (words == 2 || line.contains(" as ") && words == 4);
-    u32::from(alone || line.starts_with("library("))
-}
-
-/// `name(…)` or `a.b(…)` where a program would write it: the bracket touches the name, and the
-/// line goes on or ends as one of code.
-fn calls(line: &str) -> bool {
-    let bytes = line.as_bytes();
-    memchr::memchr_iter(b'(', bytes).any(|at| {
-        let before = bytes.get(..at).unwrap_or_default();
-        let name = before
-            .iter()
-            .rev()
-            .take_while(|b| is_name_byte(**b))
-            .count();
-        let dotted = before
-            .get(..before.len() - name)
-            .is_some_and(|b| b.ends_with(b"."));
-        let after = bytes.get(at + 1).copied().unwrap_or(b' ');
-        let joined = dotted
-            || before
-                .get(before.len() - name..)
-                .is_some_and(|n| n.contains(&b'_'));
-        let ends = line.ends_with([')', ';', '{', ',', '[', '(', ']', '}']);
-        // `user(s)` and `f(x)` are not.
-        name > 1 && (joined || ends) && after != b's' || name > 1 && joined
-    })
-}
-
-/// `name = …`, `a.b[0] = …`: one name and then the sign.
-fn assigns(line: &str) -> bool {
-    let Some((name, value)) = line.split_once('=') else {
-        return false;
-    };
-    let name = name
-        .trim_end()
-        .trim_end_matches(['+', '-', '*', ':', '|', '?']);
-    let name = name.trim();
-    // A type before the name: `int *p`, `std::vector<int> v`, `auto x`.
-    let last = name.rsplit([' ', '*', '&']).next().unwrap_or(name);
-    let plain = |n: &str| {
-        !n.is_empty()
-            && n.bytes()
-                .all(|b| is_name_byte(b) || b".[]\"'$@<>:*&,".contains(&b))
-    };
-    plain(last)
-        && name.split(' ').count() <= 3
-        && name.split(' ').all(plain)
-        && !value.trim().is_empty()
-        && !value.starts_with('=')
-}
-
-/// SQL and its like: verbs in capitals with what belongs to them.
-fn query(line: &str, seen: &mut Seen) -> u32 {
-    let upper = line.trim_start_matches('(');
-    if upper.starts_with("SELECT ") || upper == "SELECT" {
-        seen.select = true;
-        return if line.contains(" FROM ") { 2 } else { 1 };
-    }
-    let after_select = seen.select && line.starts_with("FROM ");
-    let whole = [
-        ("INSERT INTO ", ""),
-        ("UPDATE ", " SET "),
-        ("DELETE FROM ", ""),
-        ("CREATE TABLE ", ""),
-        ("CREATE INDEX ", ""),
-        ("CREATE VIEW ", ""),
-        ("CREATE OR REPLACE ", ""),
-        ("ALTER TABLE ", ""),
-        ("DROP TABLE ", ""),
-        ("MATCH (", ")"),
-        ("select * from ", ""),
-        ("select count(", "from"),
-        ("insert into ", "values"),
-        ("WITH ", " AS ("),
-    ];
-    let told = whole
-        .iter()
-        .any(|(begin, then)| line.starts_with(begin) && line.contains(then));
-    if after_select || told { 2 } else { 0 }
-}
-
-/// A line for a shell: a known program with an option, a path or a pipe.
-fn command(line: &str) -> u32 {
-    const PROGRAMS: &[&str] = &[
-        "docker",
-        "curl",
-        "kubectl",
-        "git",
-        "npm",
-        "npx",
-        "yarn",
-        "pnpm",
-        "pip",
-        "pip3",
-        "apt",
-        "apt-get",
-        "brew",
-        "sudo",
-        "export",
-        "echo",
-        "cat",
-        "grep",
-        "sed",
-        "awk",
-        "ssh",
-        "scp",
-        "chmod",
-        "chown",
-        "mkdir",
-        "rm",
-        "cp",
-        "mv",
-        "ls",
-        "tar",
-        "gzip",
-        "unzip",
-        "systemctl",
-        "helm",
-        "terraform",
-        "cargo",
-        "go",
-        "make",
-        "python",
-        "python3",
-        "node",
-        "wget",
-        "psql",
-        "mysql",
-        "find",
-        "xargs",
-        "head",
-        "tail",
-        "set",
-        "source",
-        "conda",
-        "uv",
-        "openssl",
-        "rsync",
-        "journalctl",
-        "aws",
-        "gcloud",
-        "az",
-        "cd",
-    ];
-    let line = line
-        .strip_prefix("$ ")
-        .map_or(line, |rest| rest.trim_start());
-    let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-    if !PROGRAMS.contains(&first) || line.ends_with(['?', '.', ',']) {
-        return 0;
-    }
-    let option = rest.split_whitespace().any(|word| {
-        let name = word.trim_start_matches('-');
-        let dashes = word.len() - name.len();
-        (1..=2).contains(&dashes) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-    });
-    let path = rest.split_whitespace().any(|word| {
-        word.contains('/')
-            || word.contains("*.")
-            || word.starts_with('$')
-            || word.starts_with("\"$")
-    });
-    let piped = rest.contains(" | ") || rest.contains(" > ") || rest.contains(" && ");
-    let short = rest.split_whitespace().count() <= 4;
-    match (option || piped, path) {
-        (true, _) if !is_prose(line) || piped => 2,
-        (_, true) => 1,
-        _ => u32::from(short && matches!(first, "git" | "npm" | "pip" | "docker" | "kubectl")),
-    }
-}
-
-/// Tags of HTML and of components; tags that only structure a prompt are not among them.
-fn markup(line: &str) -> u32 {
-    const TAGS: &[&str] = &[
-        "div", "span", "html", "body", "head", "script", "style", "template", "button", "ul", "ol",
-        "li", "table", "tr", "td", "form", "input", "img", "svg", "nav", "section", "footer",
-        "header", "link", "meta", "p", "a", "h1", "h2", "h3",
-    ];
-    let Some(rest) = line.strip_prefix('<') else {
-        return 0;
-    };
-    let rest = rest.trim_start_matches('/');
-    let name = rest.split([' ', '>', '/']).next().unwrap_or("");
-    let component = name.starts_with(|c: char| c.is_uppercase()) && line.ends_with("/>");
-    if line.starts_with("<!DOCTYPE") || line.starts_with("<?xml") {
-        return 2;
-    }
-    if !TAGS.contains(&name) && !component {
-        return 0;
-    }
-    let has_attribute = line.contains("=\"") || line.contains("={");
-    1 + u32::from(has_attribute)
-}
-
-/// Lines of configurations: nested `key: value`, sections, directives in capitals, `key: value;`.
-fn config_points(line: &str, indent: usize, below: &str, seen: &mut Seen) -> u32 {
-    const DIRECTIVES: &[&str] = &[
-        "FROM",
-        "RUN",
-        "COPY",
-        "WORKDIR",
-        "CMD",
-        "ENTRYPOINT",
-        "ENV",
-        "EXPOSE",
-        "ARG",
-        "VOLUME",
-    ];
-    if line.starts_with("apiVersion: ") {
-        return 2;
-    }
-    let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-    if DIRECTIVES.contains(&first) && !rest.is_empty() && rest.split(' ').count() <= 8 {
-        return 1;
-    }
-    // `[section]` with `key = value` below it.
-    if line.starts_with('[') && line.ends_with(']') && below.contains(" = ") {
-        return 2;
-    }
-    // `metric{label="value"}`
-    if line.contains("=\"") && line.contains("\"}") && !line.starts_with('<') {
-        return 2;
-    }
-    // `resource "a" "b" {`
-    if line.ends_with('{') && rest.starts_with('"') && first.bytes().all(is_name_byte) {
-        return 2;
-    }
-    // `padding: 8px 12px;`
-    if let Some((property, value)) = line.split_once(": ")
-        && property.bytes().all(|b| is_name_byte(b) || b == b'-')
-        && value.ends_with(';')
-        && value.split(' ').count() <= 6
-    {
-        return 1;
-    }
-    let key = line.trim_start_matches("- ");
-    let (key, value) = key.split_once(':').unwrap_or(("", ""));
-    let is_key = !key.is_empty()
-        && key.starts_with(|c: char| c.is_ascii_lowercase())
-        && key.bytes().all(|b| is_name_byte(b) || b"-.".contains(&b))
-        && (value.is_empty() || value.starts_with(' '));
-    if !is_key {
-        seen.keys = 0;
-        seen.nested = false;
-        return 0;
-    }
-    let deeper = below.len() - below.trim_start().len() > indent;
-    seen.keys += 1;
-    seen.nested |= value.is_empty() && deeper;
-    if seen.keys >= 3 && seen.nested { 2 } else { 0 }
-}
-
-/// Frames of stack traces, and lines of logs.
-fn written_by_program(line: &str) -> bool {
-    const BEGINS: &[&str] = &[
-        "at ",
-        "File \"",
-        "Traceback (",
-        "Caused by:",
-        "goroutine ",
-        "Exception in thread",
-        "panic:",
-        "thread '",
-        "stack backtrace",
-        "... ",
-        "[ERROR]",
-        "[INFO]",
-        "[WARN",
-        "[DEBUG",
-        "ERROR ",
-        "INFO ",
-        "WARN ",
-        "DEBUG ",
-    ];
-    let line = line.trim_start().trim_start_matches('[');
-    let digits = |from: usize, to: usize| {
-        line.get(from..to)
-            .is_some_and(|part| part.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let dated =
-        digits(0, 4) && line.get(4..5).is_some_and(|c| c == "-" || c == "/") && digits(5, 7);
-    let timed = digits(0, 2) && line.get(2..3) == Some(":") && digits(3, 5);
-    dated || timed || BEGINS.iter().any(|word| line.starts_with(word)) || is_error(line)
-}
-
-/// `ValueError: bad`, `com.shop.CartException: empty`
-fn is_error(line: &str) -> bool {
-    let name = line.split([':', ' ']).next().unwrap_or("");
-    (name.ends_with("Error") || name.ends_with("Exception"))
-        && name.len() > 9
-        && !line.contains('{')
-}
-
-/// `	/tmp/x.go:8 +0x1d`: where the function of the line above was called.
-fn is_place(line: &str) -> bool {
-    let place = line.trim_start();
-    let numbered = || {
-        place
-            .split(':')
-            .nth(1)
-            .is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    line.starts_with(['\t', ' ']) && place.starts_with('/') && numbered()
 }
 
 /// Many words, and an end as of a sentence.

@@ -38,6 +38,7 @@ const NOUNS: &[&str] = &[
 ];
 /// Words in a heading: `Relevant documents from the manual`.
 const HEADING_WORDS_MAX: usize = 4;
+const LABEL_BYTES_MAX: usize = 40;
 /// What stands under such a heading when nothing was found.
 const NOTHING: &[&str] = &[
     "",
@@ -148,10 +149,16 @@ fn field_nothing(text: &str) -> bool {
 /// `Context:` and then the next heading, or the end, or a word for nothing.
 fn headed_nothing(text: &str) -> bool {
     let lines: Vec<&str> = text.lines().collect();
+    let announced = ["following", "below"]
+        .iter()
+        .any(|word| text.contains(word));
     lines.iter().enumerate().any(|(n, line)| {
         let below = lines.get(n + 1..).unwrap_or_default();
-        if announces(line) {
+        if announced && announces(line) {
             return gap(below);
+        }
+        if memchr::memchr3(b':', b'=', b'#', line.as_bytes()).is_none() {
+            return false;
         }
         let bare = line.trim().trim_matches(['#', '*', '=', '-', ' ']);
         let split = bare.split_once(':').or_else(|| bare.split_once(" = "));
@@ -163,7 +170,7 @@ fn headed_nothing(text: &str) -> bool {
             None if line.trim_start().starts_with(['#', '=']) => (bare, ""),
             None => return false,
         };
-        if !is_context(label) {
+        if label.len() > LABEL_BYTES_MAX || !is_context(label) {
             return false;
         }
         if !value.is_empty() {
@@ -194,6 +201,9 @@ fn announces(line: &str) -> bool {
         return false;
     }
     let lower = line.to_lowercase();
+    if !lower.contains("below") && !lower.contains("following") {
+        return false;
+    }
     let what = ["context", "documents", "passages", "excerpts", "sources"];
     let where_ = [
         "the following ",

@@ -4,213 +4,17 @@
 //! Shapes of all common template languages, told apart by what a hole is named. What stands in
 //! code, and what a text says about templates or code, is passed over.
 
+mod words;
+
+use self::words::{
+    ABOUT_FORMS, ABOUT_TEMPLATES, BRACKETED, FIELDS, GREETINGS, MARKS, MISSING, SPOKEN_OF,
+};
 use super::beginning;
 
 /// A name in a placeholder.
 const NAME_BYTES_MAX: usize = 40;
 /// What a label in front of a value has at most: `Customer name: undefined`.
 const LABEL_BYTES_MAX: usize = 40;
-
-/// Words of texts that are about templates or code.
-const ABOUT_TEMPLATES: &[&str] = &[
-    "template",
-    "templates",
-    "jinja",
-    "handlebars",
-    "mustache",
-    "placeholder",
-    "placeholders",
-    "f-string",
-    "format string",
-    "curly",
-    "braces",
-    "helm",
-    "jsx",
-    "liquid",
-    "regex",
-    "latex",
-    "javascript",
-    "typescript",
-    "python",
-    "printf",
-    "syntax",
-    "variable",
-    "variables",
-    "interpolation",
-    "snippet",
-    "html",
-    "vue",
-    "angular",
-    "react",
-    "terraform",
-    "yaml",
-    "function",
-    "sql",
-    "my code",
-    "this code",
-    "the code",
-    "source code",
-    "code print",
-    "bash",
-    "script",
-    "console",
-    "compile",
-    "set notation",
-    "notation",
-    "endpoint",
-    "api route",
-    "gherkin",
-    "scenario outline",
-    "null pointer",
-    "nullable",
-    "column",
-    "database",
-    "typeof",
-    "floating point",
-    "excel",
-    "c#",
-    "java",
-    "kotlin",
-    "rust",
-    "golang",
-    "ruby",
-    "php",
-    "node",
-    "json schema",
-    "regular expression",
-    "git",
-    "css",
-];
-/// Words of texts that show a form which the answer, not the question, is to fill in; signs in
-/// angles and square brackets are common there.
-const ABOUT_FORMS: &[&str] = &[
-    "format",
-    "formatted",
-    "tag",
-    "tags",
-    "markdown",
-    "xml",
-    "fill in",
-    "replace",
-    "such as",
-    "e.g.",
-    "notation",
-    "angle bracket",
-    "square bracket",
-    "written as",
-    "[inst]",
-    "output:",
-    "schema",
-    "usage:",
-];
-/// What programs print where a value is missing.
-const MISSING: &[&str] = &[
-    "undefined",
-    "null",
-    "None",
-    "NaN",
-    "[object Object]",
-    "nil",
-    "<nil>",
-    "<no value>",
-];
-/// How letters begin.
-const GREETINGS: &[&str] = &[
-    "hi ",
-    "hello ",
-    "dear ",
-    "hey ",
-    "hallo ",
-    "bonjour ",
-    "hola ",
-    "good morning ",
-    "liebe ",
-    "lieber ",
-    "ciao ",
-    "sehr geehrte frau ",
-    "sehr geehrter herr ",
-];
-/// What stands in front of a value in prose, in several languages: what follows should be a word.
-const FIELDS: &[&str] = &[
-    "name",
-    "named",
-    "called",
-    "customer",
-    "user",
-    "client",
-    "candidate",
-    "patient",
-    "city",
-    "country",
-    "company",
-    "age",
-    "address",
-    "email",
-    "title",
-    "product",
-    "language",
-    "location",
-    "question",
-    "topic",
-    "date",
-    "summary",
-    "description",
-    "first_name",
-    "last_name",
-    "username",
-    "text",
-    "query",
-    "message",
-    "order",
-    "price",
-    "phone",
-    "llama",
-    "heißt",
-    "kunde",
-    "kundin",
-    "aged",
-    "alter",
-    "nombre",
-    "nom",
-    "nome",
-    "stadt",
-    "ort",
-    "ville",
-    "ciudad",
-    "cliente",
-    "client",
-];
-/// After these, `None` and `NaN` are what is spoken of.
-const SPOKEN_OF: &[&str] = &[
-    "or", "is", "be", "returns", "return", "returned", "to", "as", "equals", "the", "of", "and",
-    "value", "was", "are", "not", "between", "than", "a", "an", "print", "prints", "get", "gets",
-    "got", "why", "with", "vs", "versus", "if", "from", "gives", "becomes", "why's", "has", "have",
-    "says", "means", "called",
-];
-/// What begins a mark between parts of a prompt, not a hole: `[BEGIN DATA]`.
-const MARKS: &[&str] = &[
-    "BEGIN", "END", "START", "STOP", "SYSTEM", "NO", "CHAT", "DO", "INST", "OPTIONAL", "TODO",
-];
-/// Single words in capitals that are holes: `[NAME]`.
-const BRACKETED: &[&str] = &[
-    "NAME",
-    "COMPANY",
-    "DATE",
-    "CITY",
-    "PRODUCT",
-    "CUSTOMER",
-    "ADDRESS",
-    "TITLE",
-    "TOPIC",
-    "TEXT",
-    "LANGUAGE",
-    "AUDIENCE",
-    "TONE",
-    "COUNTRY",
-    "INDUSTRY",
-    "FIRSTNAME",
-    "LASTNAME",
-];
 
 /// Did a template reach the model with its holes?
 pub(in crate::enrich) fn unfilled(text: &str) -> bool {
@@ -219,12 +23,9 @@ pub(in crate::enrich) fn unfilled(text: &str) -> bool {
     if MISSING.contains(&whole) || hole_end(whole) == Some(whole.len()) {
         return true;
     }
-    // Holes are rare: without a sign of one nothing else is looked at.
-    let bytes = text.as_bytes();
-    let signs = memchr::memchr3(b'{', b'%', b'[', bytes).is_some()
-        || memchr::memchr(b'<', bytes).is_some()
-        || MISSING.iter().any(|word| text.contains(word));
-    if !signs {
+    // Holes are rare: without the beginning of one nothing else is looked at.
+    let missing = MISSING.iter().any(|word| text.contains(word));
+    if !missing && !has_beginning(text.as_bytes()) {
         return false;
     }
     let prose = without_code(text);
@@ -241,6 +42,26 @@ pub(in crate::enrich) fn unfilled(text: &str) -> bool {
     !about(ABOUT_TEMPLATES) && (hole || !about(ABOUT_FORMS))
 }
 
+/// Is there a sign with which a hole begins, and behind it what a hole has?
+fn has_beginning(text: &[u8]) -> bool {
+    let next = |at: usize| text.get(at + 1).copied().unwrap_or(b' ');
+    let in_braces = memchr::memchr2_iter(b'{', b'%', text).any(|at| match text.get(at) {
+        Some(b'{') => !matches!(next(at), b'"' | b'\'' | b'\n' | b'}' | b'\\'),
+        _ => matches!(next(at), b's' | b'd' | b'('),
+    });
+    in_braces
+        || memchr::memchr2_iter(b'[', b'<', text).any(|at| {
+            let name = text.get(at + 1..).unwrap_or_default();
+            let name = name
+                .get(..name.len().min(NAME_BYTES_MAX))
+                .unwrap_or_default();
+            let end = memchr::memchr2(b']', b'>', name).unwrap_or(0);
+            let name = name.get(..end).unwrap_or_default();
+            let named = |b: &u8| b.is_ascii_uppercase() || b" _".contains(b);
+            name.len() > 1 && name.iter().any(named)
+        })
+}
+
 /// `Label: value` or a greeting, with what programs print for nothing in the place of the value.
 fn slot(line: &str) -> bool {
     let line = line.trim().trim_start_matches(['-', '*', '#', ' ']);
@@ -250,10 +71,10 @@ fn slot(line: &str) -> bool {
         MISSING.contains(&value)
             || (hole_end(value) == Some(value.len()) && !value.starts_with('<'))
     };
-    let lower = line.to_lowercase();
-    let greeted = GREETINGS
-        .iter()
-        .find(|greeting| lower.starts_with(*greeting));
+    let greeted = GREETINGS.iter().find(|greeting| {
+        let head = line.as_bytes().get(..greeting.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(greeting.as_bytes()))
+    });
     if let Some(name) = greeted.and_then(|greeting| line.get(greeting.len()..)) {
         return missing(name.split([',', '!', '.']).next().unwrap_or(name));
     }
@@ -377,6 +198,9 @@ fn is_plain(name: &str) -> bool {
 
 /// A missing value where prose has a word: `candidate null`, `in NaN`, `$undefined`.
 fn missing_word(line: &str) -> bool {
+    if !MISSING.iter().any(|word| line.contains(word)) {
+        return false;
+    }
     if line.contains(['=', ';', '{', '"', '`', '(']) {
         return false;
     }
