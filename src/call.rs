@@ -98,6 +98,9 @@ pub struct Call<'a> {
     pub output: Content<'a>,
     /// What came of the tool calls in the answer, as far as spans show it.
     pub tool_runs: &'a [ToolRun<'a>],
+    /// Names of tools that were executed with success in this trace before this call began, each
+    /// once. Told of calls that failed or did not end in the ordinary way.
+    pub tools_done: &'a [&'a str],
     /// 1 when all calls are sent; 10 when the sender keeps one in ten.
     pub sample_weight: f64,
 }

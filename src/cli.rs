@@ -35,7 +35,10 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{Config, Report, Sources, Storage};
+use crate::{
+    config::{Config, Report, Sources, Storage},
+    redact::Redactor,
+};
 
 /// Wrong usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -211,8 +214,10 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
         Command::Enrich { files } => {
             let (config, _) = load(config_file)?;
             let knowledge = knowledge::load(&config)?;
+            let redactor = Redactor::new(config.redaction.clone());
             let mut out = io::stdout().lock();
-            match enrich::run(&files, &knowledge.attributes, &knowledge.rules, &mut out) {
+            let (table, rules) = (&knowledge.attributes, &knowledge.rules);
+            match enrich::run(&files, table, rules, &redactor, &mut out) {
                 Err(enrich::EnrichError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => {
                     Err(Failure::ReaderGone)
                 }

@@ -22,7 +22,10 @@ pub use price::{Difference, ImportError, Imported, Listed, PriceTable, import as
 pub use rules::{Overrides, RuleFile, Rules, RulesError};
 pub use tools::tool_calls;
 
-use crate::call::{Call, Enrichment};
+use crate::call::{Call, Enrichment, Failure, Profile};
+
+/// Tools that an evidence names.
+const NAMED_MAX: usize = 3;
 
 /// Works out everything about a call. Never panics; depends on nothing but its arguments.
 pub fn enrich(rules: &Rules, call: &Call<'_>) -> Enrichment {
@@ -43,10 +46,25 @@ pub fn enrich(rules: &Rules, call: &Call<'_>) -> Enrichment {
     let failure = classify::classify(rules, &evidence)
         .map(|failure| outcome::settle(call, failure))
         .or_else(|| outcome::outcome(call));
+    let mut profile = profile::profile(call);
+    let failure = failure.map(|failure| repeatable(call, failure, &mut profile));
     Enrichment {
         stream_outcome: outcome::stream_outcome(call, failure.as_ref()),
         cost: price::price(&rules.prices, &rules.providers, call, failure.as_ref()),
-        profile: profile::profile(call),
+        profile,
         failure,
     }
+}
+
+/// The other half of a retry's advice: not whether it helps, but what would be done twice if the
+/// whole run were started again.
+fn repeatable(call: &Call<'_>, mut failure: Failure, profile: &mut Profile) -> Failure {
+    let done = tools::done_before(call);
+    if !done.is_empty() {
+        profile.tool_flags.push("side_effects_done");
+        let named = done.get(..done.len().min(NAMED_MAX)).unwrap_or_default();
+        failure.evidence += "; not safe to run again, done before: ";
+        failure.evidence += &named.join(", ");
+    }
+    failure
 }

@@ -44,11 +44,12 @@ struct Rows {
     lines: BTreeMap<([u8; 16], [u8; 8]), Value>,
 }
 
-/// Reads the files in order and prints the calls.
+/// Reads the files in order and prints the calls, without what the redactor takes out.
 pub fn run(
     files: &[PathBuf],
     table: &AttributeTable,
     rules: &Rules,
+    redactor: &Redactor,
     out: &mut dyn Write,
 ) -> Result<(), EnrichError> {
     let limits = MemoryLimits {
@@ -57,11 +58,10 @@ pub fn run(
     };
     let mut memory = Memory::new(limits);
     let mut rows = Rows::default();
-    let redactor = Redactor::default();
     for path in files {
         let body = read(path)?;
         for body in bodies(path, &body)? {
-            let body = body.clean(&redactor);
+            let body = body.clean(redactor);
             let arena = Bump::new();
             let changes = take_in(path, &body, table, &mut memory, &arena)?;
             rows.apply(path, changes, rules);
@@ -288,4 +288,49 @@ fn hex(bytes: &[u8]) -> String {
         _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::{Category, Options};
+
+    #[test]
+    fn the_configured_redactor_is_the_one_that_redacts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("traces.json");
+        let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{
+        "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "chat gpt-4o",
+        "startTimeUnixNano": "1795132800000000000", "endTimeUnixNano": "1795132801000000000",
+        "attributes": [
+            {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+            {"key": "gen_ai.request.model", "value": {"stringValue": "gpt-4o"}},
+            {"key": "gen_ai.input.messages", "value": {"stringValue":
+                "[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"ann@shop.example, case EMP-0042\"}]}]"}},
+        ]}]}]}]});
+        std::fs::write(&file, body.to_string()).unwrap();
+        let printed = |redactor: &Redactor| {
+            let mut out = Vec::new();
+            let files = [file.clone()];
+            let table = AttributeTable::builtin();
+            run(&files, &table, Rules::builtin(), redactor, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let own = Redactor::new(Options {
+            categories: vec![Category::Secret],
+            patterns: vec![(
+                "employee".to_owned(),
+                regex::bytes::Regex::new(r"EMP-\d{4}").unwrap(),
+            )],
+        });
+        let (default, own) = (printed(&Redactor::default()), printed(&own));
+        assert!(
+            !default.contains("ann@shop.example") && default.contains("EMP-0042"),
+            "{default}"
+        );
+        assert!(
+            own.contains("ann@shop.example") && !own.contains("EMP-0042"),
+            "{own}"
+        );
+    }
 }

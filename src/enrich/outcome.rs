@@ -19,6 +19,35 @@ const NO_FINISH: [&str; 1] = ["langfuse"];
 /// Bytes of an answer that may be a refusal as a whole.
 const REFUSAL_BYTES_MAX: usize = 240;
 
+/// Finish reasons that name a failure of their own, as Gemini, DeepSeek and Anthropic document them.
+const NAMED: [(&str, FailureClass, &str); 5] = [
+    (
+        "malformed_function_call",
+        FailureClass::ToolInvalidArguments,
+        "outcome.finish: malformed function call",
+    ),
+    (
+        "malformed_tool_call",
+        FailureClass::ToolInvalidArguments,
+        "outcome.finish: malformed tool call",
+    ),
+    (
+        "unexpected_tool_call",
+        FailureClass::ToolUnknownTool,
+        "outcome.finish: unexpected tool call",
+    ),
+    (
+        "insufficient_system_resource",
+        FailureClass::CapacityOverloaded,
+        "outcome.finish: the provider ran out of resources",
+    ),
+    (
+        "model_context_window_exceeded",
+        FailureClass::RequestContextLength,
+        "outcome.finish: context window exceeded",
+    ),
+];
+
 /// The failure of a call without error evidence, the gravest first.
 pub fn outcome(call: &Call<'_>) -> Option<Failure> {
     let (class, why) = verdict(call)?;
@@ -93,6 +122,11 @@ pub fn stream_outcome(call: &Call<'_>, failure: Option<&Failure>) -> &'static st
 fn verdict(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
     use FailureClass::*;
     let parts = || call.output.messages.iter().flat_map(|m| m.parts);
+    // `FinishReason.MALFORMED_FUNCTION_CALL`
+    let reason = call.finish_reason.rsplit('.').next().unwrap_or_default();
+    if let Some((_, class, why)) = NAMED.iter().find(|(n, ..)| reason.eq_ignore_ascii_case(n)) {
+        return Some((*class, why));
+    }
     match call.finish {
         Finish::ContentFilter => {
             return Some((OutputContentFiltered, "outcome.finish: content filter"));
@@ -297,3 +331,6 @@ fn json(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

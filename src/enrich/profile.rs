@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
 use twox_hash::XxHash3_64;
 
 use super::{language::language, suspicion};
 use crate::{
-    call::{Call, Content, Message, PartKind, Profile, Role},
+    call::{Call, Content, PartKind, Profile, Role},
     words::Words,
 };
 
@@ -86,6 +85,9 @@ fn input(content: &Content<'_>, out: &mut Profile) {
     if !media && texts.clone().all(|t| t.trim().is_empty()) {
         out.input_flags.push("empty_input");
     }
+    if !media && texts.clone().all(suspicion::collapsed) {
+        out.input_flags.push("input_collapsed");
+    }
     out.language = texts.next().map_or("", language_of);
 }
 
@@ -110,8 +112,8 @@ fn flags(content: &Content<'_>, out: &mut Profile) {
         texts(ASKED).any(suspicion::unfilled),
     );
     flag("empty_context", texts(ASKED).any(suspicion::empty_context));
-    flag("duplicated_message", duplicated(content));
-    flag("history_cut", history_is_cut(content));
+    flag("duplicated_message", suspicion::duplicated(content));
+    flag("history_cut", suspicion::history_is_cut(content));
     const PERSONAL: [&str; 5] = ["email", "card", "phone", "iban", "ssn"];
     let (mut secret, mut personal) = (false, false);
     for id in texts(ALL).flat_map(marks) {
@@ -124,39 +126,26 @@ fn flags(content: &Content<'_>, out: &mut Profile) {
     out.context_documents = texts(ASKED).fold(0, |n: u16, t| n.saturating_add(documents(t)));
 }
 
-/// The ids of what was redacted from a text (the mark of [`redact`](crate::redact)).
+/// The ids of what was redacted from a text (the marks of [`redact`](crate::redact)).
 fn marks(text: &str) -> impl Iterator<Item = &str> {
-    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[redacted:"));
-    let mark = &*MARK;
-    let found = mark.find_iter(text.as_bytes());
-    found.filter_map(|at| {
-        let id = text.get(at + mark.needle().len()..)?;
-        id.get(..id.find(']')?)
-    })
-}
-
-/// The same long words twice, by the same speaker.
-fn duplicated(content: &Content<'_>) -> bool {
-    const BYTES_MIN: usize = 24;
-    const MESSAGES_MAX: usize = 64;
-    let said = |m: &Message<'_>| m.parts.iter().map(|p| p.text.len()).sum::<usize>();
-    let long = |m: &&Message<'_>| m.role == Role::User && said(m) >= BYTES_MIN;
-    let messages: Vec<_> = content.messages.iter().rev().filter(long).collect();
-    let recent = messages.get(..messages.len().min(MESSAGES_MAX));
-    let mut recent = recent.unwrap_or_default().iter().copied();
-    match recent.next() {
-        Some(last) => recent.any(|m| m.parts == last.parts),
-        None => false,
-    }
-}
-
-/// Does the conversation begin with an answer, or with the result of a tool that nobody called?
-fn history_is_cut(content: &Content<'_>) -> bool {
-    let first = content.messages.iter().find(|m| m.role != Role::System);
-    first.is_some_and(|first| {
-        let result = first.parts.iter().any(|p| p.kind == PartKind::ToolResult);
-        let goes_on = content.messages.len() > 1;
-        result || (first.role == Role::Tool) || (first.role == Role::Assistant && goes_on)
+    const MARK: &str = "[redacted:";
+    // What is too short for the long mark has a short one: `[phone]****`.
+    const SHORT: [&str; 8] = [
+        "email",
+        "card",
+        "phone",
+        "iban",
+        "ssn",
+        "password",
+        "secret",
+        "aws_key_id",
+    ];
+    text.split('[').skip(1).filter_map(|rest| {
+        let (id, after) = rest.split_once(']')?;
+        match id.strip_prefix(&MARK[1..]) {
+            Some(id) => Some(id),
+            None => (after.starts_with('*') && SHORT.contains(&id)).then_some(id),
+        }
     })
 }
 

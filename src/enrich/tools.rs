@@ -4,19 +4,11 @@
 //! program executes it. The answer itself keeps its class: that a tool failed after it is no fault
 //! of the answer.
 
-use super::outcome;
-use crate::call::{Call, Part, PartKind, ToolCall, ToolLayer, ToolOutcome, ToolRun};
+mod verbs;
 
-/// Verbs of tools that change something outside: executing one twice is not the same as once.
-const SIDE_EFFECTS: &[&str] = &[
-    "add", "approve", "assign", "book", "cancel", "charge", "close", "commit", "create", "delete",
-    "deploy", "drop", "email", "execute", "insert", "invite", "issue", "merge", "notify", "order",
-    "pay", "place", "post", "publish", "purchase", "push", "put", "refund", "remove", "reply",
-    "reserve", "restart", "save", "schedule", "send", "set", "submit", "transfer", "trigger",
-    "update", "upload", "upsert", "withdraw", "write",
-];
-/// Words that are looked at for a verb: `gmail_send_message`.
-const WORDS_MAX: usize = 3;
+use self::verbs::changes_something;
+use super::outcome;
+use crate::call::{Call, Part, PartKind, Role, ToolCall, ToolLayer, ToolOutcome, ToolRun};
 
 /// The tool calls of an answer, or of an execution that no answer asked for.
 pub fn tool_calls<'a>(call: &Call<'a>) -> Vec<ToolCall<'a>> {
@@ -104,29 +96,44 @@ fn executed<'a>(run: &ToolRun<'a>, name: &'a str, attempt: u16) -> ToolCall<'a> 
     }
 }
 
-/// Does a tool of this name change something outside?
-fn changes_something(name: &str) -> bool {
-    let mut words: Vec<String> = Vec::new();
-    let mut before = ' ';
-    for c in name.chars() {
-        let new_word = !before.is_alphanumeric() || (c.is_uppercase() && before.is_lowercase());
-        if c.is_alphanumeric() {
-            if new_word || words.is_empty() {
-                words.push(String::new());
-            }
-            if let Some(word) = words.last_mut() {
-                word.extend(c.to_lowercase());
-            }
+/// Tools that changed something outside before a call and would do so again if its run were
+/// started anew, each once: by the spans of the trace, and by the results that the call was given
+/// since the user last spoke. A failed call alone may be sent again; its run may not.
+pub(super) fn done_before<'a>(call: &Call<'a>) -> Vec<&'a str> {
+    let messages = call.input.messages;
+    let spoke = |m: &&crate::call::Message<'_>| {
+        m.role == Role::User && m.parts.iter().any(|p| p.kind == PartKind::Text)
+    };
+    let turn = messages
+        .iter()
+        .rposition(|m| spoke(&m))
+        .map_or(0, |n| n + 1);
+    let parts = || {
+        messages
+            .get(turn..)
+            .unwrap_or_default()
+            .iter()
+            .flat_map(|m| m.parts)
+    };
+    let results = || parts().filter(|p| p.kind == PartKind::ToolResult);
+    // A result has the id of its call, or its name.
+    let has_result = |asked: &&Part<'a>| {
+        results().any(|r| {
+            let same_id = !asked.id.is_empty() && r.id == asked.id;
+            same_id || r.id.is_empty() && r.name == asked.name
+        })
+    };
+    let given = parts()
+        .filter(|p| p.kind == PartKind::ToolCall)
+        .filter(has_result);
+    let names = call.tools_done.iter().copied().chain(given.map(|p| p.name));
+    let mut done: Vec<&'a str> = Vec::new();
+    for name in names.filter(|name| changes_something(name)) {
+        if !done.contains(&name) {
+            done.push(name);
         }
-        before = c;
     }
-    let is_verb = |word: &String| SIDE_EFFECTS.contains(&word.as_str());
-    // `get_order` reads; what is asked for may be called like a verb.
-    let reads = [
-        "get", "list", "search", "find", "read", "fetch", "lookup", "query", "check",
-    ];
-    let first = words.first().map_or("", String::as_str);
-    !reads.contains(&first) && words.iter().take(WORDS_MAX).any(is_verb)
+    done
 }
 
 #[cfg(test)]
@@ -209,30 +216,6 @@ mod tests {
             let rows = tool_calls(&call);
             assert_eq!(rows.len(), 1);
             assert_eq!((rows[0].outcome, rows[0].failed_layer), (outcome, layer));
-        }
-    }
-
-    #[test]
-    fn tools_that_change_something_are_told_by_their_verb() {
-        for name in [
-            "send_email",
-            "createTicket",
-            "refund-payment",
-            "gmail_send_message",
-            "Write",
-        ] {
-            assert!(changes_something(name), "{name}");
-        }
-        for name in [
-            "get_weather",
-            "getOrder",
-            "search_flights",
-            "list_orders",
-            "calculator",
-            "settings",
-            "",
-        ] {
-            assert!(!changes_something(name), "{name}");
         }
     }
 }

@@ -8,12 +8,56 @@ use hashbrown::HashMap;
 
 use super::Folder;
 use crate::{
-    call::{PartKind, ToolRun},
+    call::{Finish, PartKind, ToolRun},
     normalise::recognise::SpanRole,
 };
 
 /// Calls before an execution that are looked at.
 const CALLS_MAX: usize = 256;
+/// Executions of one tool that are kept in mind.
+const RUNS_MAX: usize = 64;
+/// Bytes of blanks by which the same arguments may differ.
+const ARGUMENTS_SLACK: usize = 256;
+
+/// What was executed with success, and when it was over.
+#[derive(Default)]
+struct Done<'a> {
+    runs: HashMap<&'a str, Vec<(u64, &'a str)>>,
+}
+
+impl<'a> Done<'a> {
+    fn add(&mut self, run: &ToolRun<'a>, end_ns: u64) {
+        let runs = self.runs.entry(run.name).or_default();
+        if runs.len() < RUNS_MAX {
+            runs.push((end_ns, run.arguments));
+        }
+    }
+
+    /// Had the same been done before this execution began?
+    fn has(&self, run: &ToolRun<'a>) -> bool {
+        let runs = self.runs.get(run.name).map_or(&[][..], Vec::as_slice);
+        let mut earlier = runs.iter().filter(|(end_ns, _)| *end_ns <= run.start_ns);
+        earlier.any(|(_, arguments)| same_arguments(arguments, run.arguments))
+    }
+
+    /// The first success of each tool, in the order of time.
+    fn first_of_each_name(&self) -> Vec<(u64, &'a str)> {
+        let first = |(name, runs): (&&'a str, &Vec<(u64, &'a str)>)| {
+            Some((runs.iter().map(|(end_ns, _)| *end_ns).min()?, *name))
+        };
+        let mut names: Vec<_> = self.runs.iter().filter_map(first).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The same JSON, in whatever order and with whatever blanks.
+fn same_arguments(a: &str, b: &str) -> bool {
+    let value = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    a == b
+        || (a.len().abs_diff(b.len()) <= ARGUMENTS_SLACK
+            && value(a).is_some_and(|a| value(b) == Some(a)))
+}
 
 impl<'a> Folder<'a> {
     /// Gives the executions to the calls that asked for them.
@@ -24,8 +68,7 @@ impl<'a> Folder<'a> {
         }
         let calls = self.counted();
         let mut runs: HashMap<usize, Vec<ToolRun<'a>>> = HashMap::new();
-        // What was done with success, by tool and arguments.
-        let mut done: HashMap<(&'a str, &'a str), u64> = HashMap::new();
+        let mut done = Done::default();
         for at in spans {
             let Some(mut run) = self.call(at).tool_runs.first().copied() else {
                 continue;
@@ -46,11 +89,10 @@ impl<'a> Folder<'a> {
             }
             let end_ns = run.start_ns.saturating_add(run.duration_ns);
             if !run.arguments.is_empty() {
-                let before = done.get(&(run.name, run.arguments));
-                run.repeats = before.is_some_and(|end_ns| *end_ns <= run.start_ns);
-                if !run.is_error {
-                    done.insert((run.name, run.arguments), end_ns);
-                }
+                run.repeats = done.has(&run);
+            }
+            if !run.is_error {
+                done.add(&run, end_ns);
             }
             match target {
                 Some((call, index, _)) => {
@@ -67,6 +109,23 @@ impl<'a> Folder<'a> {
         for (call, runs) in runs {
             let runs = self.arena.alloc_slice_copy(&runs);
             self.observations[call].call.tool_runs = runs;
+        }
+        self.tell_done(&done);
+    }
+
+    /// Tells calls that went wrong what had been done before them.
+    fn tell_done(&mut self, done: &Done<'a>) {
+        let first = done.first_of_each_name();
+        let names = first.iter().map(|(_, name)| *name);
+        let names: &'a [&'a str] = self.arena.alloc_slice_fill_iter(names.collect::<Vec<_>>());
+        for observation in &mut self.observations {
+            let call = &mut observation.call;
+            let ordinary = matches!(call.finish, Finish::Stop | Finish::ToolCalls);
+            if observation.role != SpanRole::Call || (ordinary && !call.errors.is_error) {
+                continue;
+            }
+            let before = first.partition_point(|(end_ns, _)| *end_ns <= call.start_ns);
+            call.tools_done = names.get(..before).unwrap_or_default();
         }
     }
 

@@ -1,0 +1,123 @@
+//! Queries and commands: SQL and lines for a shell.
+
+use super::{Seen, is_prose};
+
+/// SQL and its like: verbs in capitals with what belongs to them.
+pub(super) fn query(line: &str, seen: &mut Seen) -> u32 {
+    let upper = line.trim_start_matches('(');
+    if upper.starts_with("SELECT ") || upper == "SELECT" {
+        seen.select = true;
+        return if line.contains(" FROM ") { 2 } else { 1 };
+    }
+    let after_select = seen.select && line.starts_with("FROM ");
+    let whole = [
+        ("INSERT INTO ", ""),
+        ("UPDATE ", " SET "),
+        ("DELETE FROM ", ""),
+        ("CREATE TABLE ", ""),
+        ("CREATE INDEX ", ""),
+        ("CREATE VIEW ", ""),
+        ("CREATE OR REPLACE ", ""),
+        ("ALTER TABLE ", ""),
+        ("DROP TABLE ", ""),
+        ("MATCH (", ")"),
+        ("select * from ", ""),
+        ("select count(", "from"),
+        ("insert into ", "values"),
+        ("WITH ", " AS ("),
+    ];
+    let told = whole
+        .iter()
+        .any(|(begin, then)| line.starts_with(begin) && line.contains(then));
+    if after_select || told { 2 } else { 0 }
+}
+
+/// A line for a shell: a known program with an option, a path or a pipe.
+pub(super) fn command(line: &str) -> u32 {
+    const PROGRAMS: &[&str] = &[
+        "docker",
+        "curl",
+        "kubectl",
+        "git",
+        "npm",
+        "npx",
+        "yarn",
+        "pnpm",
+        "pip",
+        "pip3",
+        "apt",
+        "apt-get",
+        "brew",
+        "sudo",
+        "export",
+        "echo",
+        "cat",
+        "grep",
+        "sed",
+        "awk",
+        "ssh",
+        "scp",
+        "chmod",
+        "chown",
+        "mkdir",
+        "rm",
+        "cp",
+        "mv",
+        "ls",
+        "tar",
+        "gzip",
+        "unzip",
+        "systemctl",
+        "helm",
+        "terraform",
+        "cargo",
+        "go",
+        "make",
+        "python",
+        "python3",
+        "node",
+        "wget",
+        "psql",
+        "mysql",
+        "find",
+        "xargs",
+        "head",
+        "tail",
+        "set",
+        "source",
+        "conda",
+        "uv",
+        "openssl",
+        "rsync",
+        "journalctl",
+        "aws",
+        "gcloud",
+        "az",
+        "cd",
+    ];
+    let line = line
+        .strip_prefix("$ ")
+        .map_or(line, |rest| rest.trim_start());
+    let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+    if !PROGRAMS.contains(&first) || line.ends_with(['?', '.', ',']) {
+        return 0;
+    }
+    let option = rest.split_whitespace().any(|word| {
+        let name = word.trim_start_matches('-');
+        let dashes = word.len() - name.len();
+        (1..=2).contains(&dashes) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    });
+    let path = rest.split_whitespace().any(|word| {
+        word.contains('/')
+            || word.contains("*.")
+            || word.starts_with('$')
+            || word.starts_with("\"$")
+    });
+    let piped = rest.contains(" | ") || rest.contains(" > ") || rest.contains(" && ");
+    let short = rest.split_whitespace().count() <= 4;
+    match (option || piped, path) {
+        (true, _) if !is_prose(line) || piped => 2,
+        (_, true) => 1,
+        _ => u32::from(short && matches!(first, "git" | "npm" | "pip" | "docker" | "kubectl")),
+    }
+}
