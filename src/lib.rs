@@ -25,6 +25,8 @@ pub mod store;
 
 pub mod journal;
 
+pub mod forward;
+
 pub mod config;
 
 pub mod telemetry;
