@@ -57,8 +57,8 @@ pub enum Table {
     LlmToolCallVersions,
     /// What is behind the view `llm_evals`.
     LlmEvalResults,
-    /// No table: requests on their way to another collector ([`forward`](crate::forward)). Not one
-    /// of [`Table::ALL`], so that nothing inserts it.
+    /// No table: requests on their way to another collector. Not one of [`Table::ALL`], so that
+    /// nothing inserts it.
     Forward,
 }
 
@@ -125,7 +125,8 @@ impl Table {
     /// The one of this name.
     pub fn named(name: &[u8]) -> Option<Table> {
         let all = Table::ALL.into_iter().chain([Table::Forward]);
-        all.into_iter().find(|table| table.name().as_bytes() == name)
+        all.into_iter()
+            .find(|table| table.name().as_bytes() == name)
     }
 
     /// The columns of its blocks, by name and Native type, in the order sent.

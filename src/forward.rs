@@ -28,7 +28,7 @@ pub use self::{
     attributes::of_call,
     outgoing::{Encoded, Encoder, Outgoing},
     run::Forwarder,
-    send::SetupError,
+    send::{Outcome, Sender, SetupError},
 };
 
 /// Where everything goes, and how.

@@ -380,7 +380,10 @@ async fn receive(
                 &measured.journal,
                 measured.delivering.get(),
                 &measured.watch,
-            ) + &measured.forward.as_deref().map_or_else(String::new, telemetry::forward)
+            ) + &measured
+                .forward
+                .as_deref()
+                .map_or_else(String::new, telemetry::forward)
         }
     });
     admin.admin.set_ready(true);

@@ -19,7 +19,10 @@ impl Reader<'_> {
             let sound = http::HeaderName::try_from(name).is_ok()
                 && http::HeaderValue::try_from(value).is_ok();
             if !sound {
-                self.wrong(HEADERS, format!("has {name:?}, which is no header with a value"));
+                self.wrong(
+                    HEADERS,
+                    format!("has {name:?}, which is no header with a value"),
+                );
             }
         }
         for key in ["receivers.otlp.grpc.listen", "receivers.otlp.http.listen"] {
@@ -74,9 +77,7 @@ fn leads_to(endpoint: &str, listener: SocketAddr) -> bool {
     let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
     match host.parse::<IpAddr>() {
-        Ok(address) => {
-            address == listener.ip() || (is_local(address) && is_local(listener.ip()))
-        }
+        Ok(address) => address == listener.ip() || (is_local(address) && is_local(listener.ip())),
         Err(_) if host == "localhost" => is_local(listener.ip()),
         Err(_) => host.eq_ignore_ascii_case(own.trim()),
     }

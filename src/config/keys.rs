@@ -337,7 +337,7 @@ const PLAIN: &[Key] = &[
     unset(
         "forward.otlp.headers",
         TextMap,
-        "Headers of every request, such as {authorization: 'Bearer ${TOKEN}'}",
+        "Headers of every request, such as {authorization: 'Bearer ${env:TOKEN}'}",
     ),
     key(
         "forward.otlp.compression",

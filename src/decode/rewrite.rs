@@ -31,7 +31,11 @@ pub fn span_without(span: &[u8], attributes: &[bool], events: &[Vec<bool>]) -> V
         SPAN_EVENT => {
             let marks = events.get(event).map_or(&[][..], Vec::as_slice);
             if marks.contains(&true) {
-                put(&mut out, SPAN_EVENT, &without(value, EVENT_ATTRIBUTE, marks));
+                put(
+                    &mut out,
+                    SPAN_EVENT,
+                    &without(value, EVENT_ATTRIBUTE, marks),
+                );
             } else {
                 out.extend_from_slice(field);
             }

@@ -19,7 +19,10 @@ pub fn of_call(call: &Call<'_>, enrichment: &Enrichment) -> Vec<u8> {
     out.text("provider", call.provider);
     out.text("request_model", call.request_model);
     out.text("response_model", call.response_model);
-    out.text("duplicate_of", &call.duplicate_of.map_or(String::new(), hex));
+    out.text(
+        "duplicate_of",
+        &call.duplicate_of.map_or(String::new(), hex),
+    );
     for (name, text) in [
         ("tenant", call.tenant),
         ("feature", call.feature),
@@ -79,8 +82,14 @@ impl Attributes {
     fn profile(&mut self, call: &Call<'_>, enrichment: &Enrichment) {
         let profile = &enrichment.profile;
         let told = |recorded: bool, n: u32| recorded.then_some(u64::from(n));
-        self.count("input_chars", told(call.input.recorded, profile.input_chars));
-        self.count("output_chars", told(call.output.recorded, profile.output_chars));
+        self.count(
+            "input_chars",
+            told(call.input.recorded, profile.input_chars),
+        );
+        self.count(
+            "output_chars",
+            told(call.output.recorded, profile.output_chars),
+        );
         self.text("language", profile.language);
         self.texts("input_flags", &profile.input_flags);
         self.texts("output_flags", &profile.output_flags);

@@ -2,8 +2,8 @@
 
 use std::{error::Error as _, time::Duration};
 
-use bytes::{Buf, BufMut, Bytes};
 use ::http::uri::PathAndQuery;
+use bytes::{Buf, BufMut, Bytes};
 use prost::Message as _;
 use tonic::{
     Code, Request, Status,

@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::Ordering::Relaxed,
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -206,12 +203,7 @@ impl Run {
 
     /// Sends until it is accepted, or refused for good: then its halves are put in front of `parts`,
     /// down to one resource group, which is passed over.
-    async fn deliver(
-        &mut self,
-        signal: Signal,
-        groups: Vec<u8>,
-        parts: &mut VecDeque<Vec<u8>>,
-    ) {
+    async fn deliver(&mut self, signal: Signal, groups: Vec<u8>, parts: &mut VecDeque<Vec<u8>>) {
         let request = Bytes::from(groups);
         let mut pause = PAUSE_FIRST;
         loop {
@@ -226,12 +218,18 @@ impl Run {
                 Outcome::Accepted { rejected, message } => {
                     let items = rewrite::items(&request);
                     if rejected > 0 || !message.is_empty() {
-                        tracing::warn!(rejected, message, "the target of `forward.otlp` left some items out");
+                        tracing::warn!(
+                            rejected,
+                            message,
+                            "the target of `forward.otlp` left some items out"
+                        );
                     }
                     let rejected = rejected.min(items);
                     self.stats.rejected.fetch_add(rejected, Relaxed);
                     self.stats.requests.fetch_add(1, Relaxed);
-                    signal.counter(&self.stats).fetch_add(items - rejected, Relaxed);
+                    signal
+                        .counter(&self.stats)
+                        .fetch_add(items - rejected, Relaxed);
                     return;
                 }
                 Outcome::Refused { reason } => {
@@ -244,13 +242,18 @@ impl Run {
                     }
                     let items = rewrite::items(&request);
                     self.stats.refused.fetch_add(items, Relaxed);
-                    tracing::error!(items, bytes = request.len(), reason,
-                        "the target of `forward.otlp` refuses these items for good: they are stored here, and not passed on");
+                    tracing::error!(
+                        items,
+                        bytes = request.len(),
+                        reason,
+                        "the target of `forward.otlp` refuses these items for good: they are stored here, and not passed on"
+                    );
                     return;
                 }
                 Outcome::Retry { reason, after } => {
                     self.log(&format!("the target of `forward.otlp` does not take data now, trying again: {reason}"));
-                    self.pause(after.map_or(pause, |after| after.min(AFTER_MAX))).await;
+                    self.pause(after.map_or(pause, |after| after.min(AFTER_MAX)))
+                        .await;
                 }
                 Outcome::Held { reason } => {
                     self.log(&format!(
@@ -270,7 +273,10 @@ impl Run {
 
     fn log(&mut self, what: &str) {
         let now = Instant::now();
-        if self.logged.is_none_or(|at| now.duration_since(at) >= LOG_EVERY) {
+        if self
+            .logged
+            .is_none_or(|at| now.duration_since(at) >= LOG_EVERY)
+        {
             self.logged = Some(now);
             tracing::warn!("{what}");
         }

@@ -85,6 +85,10 @@ impl Progress {
     pub fn floor(&self) -> Position {
         let planned = self.lanes.values().map(|lane| lane.planned);
         let facts = self.consumed.filter(|at| Some(*at) < self.newest_facts);
-        planned.chain(facts).chain(self.passed_on).min().unwrap_or_default()
+        planned
+            .chain(facts)
+            .chain(self.passed_on)
+            .min()
+            .unwrap_or_default()
     }
 }

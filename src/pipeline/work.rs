@@ -118,7 +118,9 @@ impl<D: Durable> Pipeline<D> {
         let passing = (self.options.forward)
             .then(|| passing::spans(&request, &observed, &rows, table, policy));
         self.append(waiting, &rows, now_ns, |group| {
-            passing.iter().for_each(|request| group.outgoing.push(request));
+            passing
+                .iter()
+                .for_each(|request| group.outgoing.push(request));
             self.push_spans(group, &request, &observed, table);
             self.push_evaluations(group, evaluations, arena, now_ns);
         });
@@ -152,7 +154,9 @@ impl<D: Durable> Pipeline<D> {
         let policy = self.options.content;
         let passing = (self.options.forward).then(|| passing::logs(&request, table, policy));
         self.append(waiting, &rows, now_ns, |group| {
-            passing.iter().for_each(|request| group.outgoing.push(request));
+            passing
+                .iter()
+                .for_each(|request| group.outgoing.push(request));
             self.push_logs(group, &request, table, &in_calls);
             self.push_evaluations(group, evaluations, arena, now_ns);
         });
