@@ -3,8 +3,9 @@
 
 Not Grafana: layout, colours, thresholds and units follow the JSON, the rest is this program's. Needs matplotlib:
 
-    LAPWING_DASHBOARD_ANSWERS=/tmp/answers cargo test --test main write_answers_to_draw -- --ignored
-    python3 dashboards/draw.py /tmp/answers docs/dashboards
+    mkdir -p target/answers
+    LAPWING_DASHBOARD_ANSWERS=$PWD/target/answers cargo test --test main write_answers_to_draw -- --ignored
+    python3 dashboards/draw.py target/answers docs/dashboards
 """
 
 import datetime

@@ -57,6 +57,9 @@ pub enum Table {
     LlmToolCallVersions,
     /// What is behind the view `llm_evals`.
     LlmEvalResults,
+    /// No table: requests on their way to another collector. Not one of [`Table::ALL`], so that
+    /// nothing inserts it.
+    Forward,
 }
 
 /// Rows of one table, encoded; immutable.
@@ -115,7 +118,15 @@ impl Table {
             Table::LlmCallVersions => "llm_call_versions",
             Table::LlmToolCallVersions => "llm_tool_call_versions",
             Table::LlmEvalResults => "llm_eval_results",
+            Table::Forward => "forward",
         }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &[u8]) -> Option<Table> {
+        let all = Table::ALL.into_iter().chain([Table::Forward]);
+        all.into_iter()
+            .find(|table| table.name().as_bytes() == name)
     }
 
     /// The columns of its blocks, by name and Native type, in the order sent.
@@ -126,6 +137,7 @@ impl Table {
             Table::LlmCallVersions => Calls::COLUMNS,
             Table::LlmToolCallVersions => ToolCalls::COLUMNS,
             Table::LlmEvalResults => Evals::COLUMNS,
+            Table::Forward => &[],
         }
     }
 }
@@ -257,6 +269,7 @@ impl Blocks {
             Table::LlmCallVersions => self.calls.seal(table, compression, scratch),
             Table::LlmToolCallVersions => self.tool_calls.seal(table, compression, scratch),
             Table::LlmEvalResults => self.evals.seal(table, compression, scratch),
+            Table::Forward => None,
         };
         self.sealed.extend(block);
     }

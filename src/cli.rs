@@ -10,6 +10,7 @@ mod check;
 mod classify;
 mod demo;
 pub mod detect;
+mod doctor;
 pub mod enrich;
 mod health;
 mod journal;
@@ -131,6 +132,11 @@ enum Command {
         #[command(flatten)]
         options: demo::Options,
     },
+    /// Find out why calls do not show up; exit code 1 if something is wrong
+    Doctor {
+        #[command(flatten)]
+        options: doctor::Options,
+    },
     /// Show flow, failing calls and open alerts in the terminal
     Top {
         /// Print once and end
@@ -155,6 +161,8 @@ pub enum SchemaAction {
     Print,
     /// Bring the store to the current schema
     Apply,
+    /// Print what each table and column is, as Markdown
+    Reference,
 }
 
 /// What to do with the journal.
@@ -261,10 +269,17 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
             let (config, _) = load(config_file)?;
             block_on_command(async move { alert::run(&config, action).await })
         }
+        Command::Schema {
+            action: SchemaAction::Reference,
+        } => print(&crate::store::schema::reference()),
         Command::Schema { action } => block_on(apply_schema(load(config_file)?.0, action)),
         Command::Demo { options } => {
             let (config, _) = load(config_file)?;
             block_on(async move { demo::run(&config, options).await })
+        }
+        Command::Doctor { options } => {
+            let (config, warnings) = load(config_file)?;
+            block_on_command(async move { doctor::run(&config, &warnings, &options).await })
         }
         Command::Top { once } => {
             let target = target::of(&load(config_file)?.0)?;
@@ -296,7 +311,7 @@ fn dispatch(command: Command, config_file: Option<&Path>) -> Result<(), Failure>
 async fn apply_schema(config: Config, action: SchemaAction) -> anyhow::Result<()> {
     let layout = config.layout();
     let (target, action) = match action {
-        SchemaAction::Print => (
+        SchemaAction::Print | SchemaAction::Reference => (
             crate::store::Target::plain("http://unused", &layout.database),
             schema::Action::Print,
         ),

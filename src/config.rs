@@ -6,6 +6,7 @@
 
 mod alerts;
 mod detection;
+mod forward;
 pub mod keys;
 mod layers;
 pub mod print;
@@ -60,6 +61,8 @@ pub struct Config {
     pub failures_file: Option<PathBuf>,
     pub prices_file: Option<PathBuf>,
     pub detection: DetectorConfig,
+    /// Where everything is passed on to.
+    pub forward: Option<crate::forward::Options>,
     pub log_level: String,
     pub log_json: bool,
     pub telemetry_otlp_endpoint: Option<String>,
@@ -261,6 +264,7 @@ impl Reader<'_> {
             failures_file: self.path("rules.failures_file"),
             prices_file: self.path("rules.prices_file"),
             detection: self.detection(),
+            forward: self.forward(),
             log_level: self.text("telemetry.log_level").to_owned(),
             log_json: self.text("telemetry.log_format") == "json",
             telemetry_otlp_endpoint: self

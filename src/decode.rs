@@ -11,6 +11,7 @@
 
 pub mod json;
 mod proto;
+pub mod rewrite;
 pub mod texts;
 mod times;
 mod view;

@@ -19,6 +19,7 @@ mod cursor;
 pub mod deliver;
 mod facts;
 mod files;
+mod follow;
 mod health;
 mod index;
 mod ledger;
@@ -46,6 +47,7 @@ use tokio::sync::oneshot;
 pub use self::{
     accounts::{Accounts, Balance},
     deliver::{BatchConfig, Delivery, TableStats},
+    follow::Follower,
     health::Health,
     open::OpenError,
     position::{BlockId, Position},

@@ -30,6 +30,8 @@ pub mod history;
 
 pub mod journal;
 
+pub mod forward;
+
 pub mod config;
 
 pub mod telemetry;

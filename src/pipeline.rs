@@ -14,6 +14,7 @@ mod facts;
 mod in_flight;
 mod lane;
 mod latency;
+mod passing;
 mod resend;
 mod unpriced;
 mod work;
@@ -89,6 +90,8 @@ pub struct PipelineOptions {
     pub group_bytes_max: usize,
     /// Lanes; one per core keeps threads out of each other's way.
     pub lanes: usize,
+    /// Write what is passed on to another collector, too.
+    pub forward: bool,
 }
 
 /// Knowledge that can be replaced while running.
@@ -151,6 +154,7 @@ impl Default for PipelineOptions {
             lanes: std::thread::available_parallelism()
                 .map_or(1, usize::from)
                 .min(16),
+            forward: false,
         }
     }
 }

@@ -3,9 +3,12 @@
 //! The numbers are the atomics of the stages themselves; nothing is counted twice. The invariant
 //! `accepted + recovered = stored + quarantined + damaged + queued` can be read off the page.
 
+mod forward;
 mod journal;
 
 use std::{fmt::Write, sync::atomic::Ordering};
+
+pub use self::forward::lines as forward;
 
 use crate::{
     block::Table,

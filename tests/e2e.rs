@@ -10,10 +10,14 @@ mod bad_input;
 mod canaries;
 /// Kill -9 with an oracle.
 mod crash;
+/// What a person runs who does not see calls.
+mod doctor;
 /// One row per model call, whichever exporter brought it.
 mod exporters;
 /// `lapwing journal`, on a journal with everything wrong.
 mod journal;
+/// What is passed on to another collector.
+mod forward;
 /// Evidence that comes after the row it belongs to.
 mod late_evidence;
 /// Starts, stops and deaths.

@@ -83,3 +83,33 @@ fn the_chart_has_the_dashboards_and_the_version_of_the_program() {
     let shipped = root().join("deploy/helm/lapwing/dashboards/lapwing-incident.json");
     assert!(shipped.exists(), "the link to the dashboards is broken");
 }
+
+/// What compose reads is YAML, and what it mounts or builds is there.
+#[test]
+fn the_compose_file_is_yaml_and_names_only_files_that_exist() {
+    let text = read("deploy/compose/compose.yaml");
+    let directory = root().join("deploy/compose");
+    let (mut keys, mut files) = (Vec::new(), Vec::new());
+    for event in granit_parser::Parser::new_from_str(&text) {
+        let (event, _) = event.unwrap_or_else(|error| panic!("not YAML: {error}"));
+        if let granit_parser::Event::Scalar(value, ..) = event {
+            match value.starts_with("./") || value.starts_with("../") {
+                true => files.push(value.split(':').next().unwrap_or_default().to_owned()),
+                false => keys.push(value.into_owned()),
+            }
+        }
+    }
+    for service in [
+        "services",
+        "lapwing",
+        "clickhouse",
+        "grafana",
+        "healthcheck",
+    ] {
+        assert!(keys.iter().any(|key| key == service), "{service}");
+    }
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        assert!(directory.join(&file).exists(), "{file}");
+    }
+}

@@ -17,7 +17,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("journal", &["block", "pipeline", "store"]),
     ("detect", &["call"]),
     ("watch", &["alert", "detect", "journal"]),
-    ("config", &["alert", "detect", "journal", "redact", "store"]),
+    ("forward", &["block", "call", "decode", "journal", "proto"]),
+    (
+        "config",
+        &["alert", "detect", "forward", "journal", "redact", "store"],
+    ),
     ("admin", &[]),
     (
         "pipeline",
@@ -27,6 +31,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "decode",
             "detect",
             "enrich",
+            "forward",
             "normalise",
             "receive",
             "redact",
@@ -34,7 +39,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "telemetry",
-        &["block", "journal", "pipeline", "receive", "watch"],
+        &[
+            "block", "forward", "journal", "pipeline", "receive", "watch",
+        ],
     ),
 ];
 /// The pure stages: nothing of the outside world.

@@ -27,6 +27,7 @@ use crate::{
     alert::{self, AlertHandle},
     config::{Config, Secret, Sources, Storage},
     detect::DetectorConfig,
+    forward::{ForwardStats, Forwarder},
     journal::{Delivery, Journal},
     normalise::memory::MemoryLimits,
     pipeline::{Knowledge, Pipeline, PipelineOptions},
@@ -52,6 +53,9 @@ const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long the end waits for the store to take what is in the journal.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
+/// How long the end waits for the target of `forward.otlp`.
+const FORWARD_MAX: Duration = Duration::from_secs(5);
+
 /// The delivery; none before the store was reached.
 type Delivering = Arc<OnceLock<Delivery>>;
 
@@ -59,6 +63,14 @@ type Delivering = Arc<OnceLock<Delivery>>;
 struct Listeners {
     grpc: TcpListener,
     http: TcpListener,
+}
+
+/// What there is to measure beside the receivers and the pipeline.
+struct Measured {
+    journal: Arc<Journal>,
+    delivering: Delivering,
+    watch: Arc<WatchStats>,
+    forward: Option<Arc<ForwardStats>>,
 }
 
 /// What makes the page of `/metrics`; none before there is something to measure.
@@ -110,6 +122,11 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         alerts.handle(),
         Some(store.clone()),
     )?;
+    // Before the delivery, too: what is delivered may be deleted.
+    let forwarder = match &config.forward {
+        Some(options) => Some(Forwarder::start(options, &journal, &config.data_dir)?),
+        None => None,
+    };
     let delivering = Delivering::default();
     let preparing = deliver(&journal, store, &config, &delivering, &stop).await?;
     let pipeline = Pipeline::start(
@@ -120,14 +137,24 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
     pipeline.remember_requests(journal.recent_requests());
     reload_on_hangup(file, knowledge, alerts.handle(), watch.configure())?;
     announce(&config, &listeners, &admin, embedded.as_ref());
-    let page = (Arc::clone(&journal), Arc::clone(&delivering), watch.stats());
-    receive(&config, listeners, &pipeline, page, &admin, stop).await?;
+    let measured = Measured {
+        journal: Arc::clone(&journal),
+        delivering: Arc::clone(&delivering),
+        watch: watch.stats(),
+        forward: forwarder.as_ref().map(Forwarder::stats),
+    };
+    receive(&config, listeners, &pipeline, measured, &admin, stop).await?;
     admin.end().await;
     numbers.abort();
     tokio::task::block_in_place(|| {
         journal.close();
         watch.close();
     });
+    if let Some(forwarder) = forwarder
+        && !forwarder.close(FORWARD_MAX).await
+    {
+        tracing::warn!("what was not passed on waits in the journal for the next start");
+    }
     alerts.shutdown().await;
     if let Some(preparing) = preparing {
         // A migration is not left half-way; an attempt that takes too long ends with the process.
@@ -320,6 +347,7 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         },
         content: config.content,
         redactor: Arc::new(Redactor::new(config.redaction.clone())),
+        forward: config.forward.is_some(),
         ..PipelineOptions::default()
     }
 }
@@ -329,7 +357,7 @@ async fn receive(
     config: &Config,
     listeners: Listeners,
     pipeline: &Arc<Pipeline<Journal>>,
-    (journal, delivering, watching): (Arc<Journal>, Delivering, Arc<WatchStats>),
+    measured: Measured,
     admin: &AdminPort,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -356,7 +384,18 @@ async fn receive(
     };
     admin.measure({
         let (pipeline, stats) = (Arc::clone(pipeline), Arc::clone(&stats));
-        move || telemetry::metrics(&pipeline, &stats, &journal, delivering.get(), &watching)
+        move || {
+            telemetry::metrics(
+                &pipeline,
+                &stats,
+                &measured.journal,
+                measured.delivering.get(),
+                &measured.watch,
+            ) + &measured
+                .forward
+                .as_deref()
+                .map_or_else(String::new, telemetry::forward)
+        }
     });
     admin.admin.set_ready(true);
     let drain = CancellationToken::new();

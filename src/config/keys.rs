@@ -333,6 +333,34 @@ const PLAIN: &[Key] = &[
         Path,
         "TOML file with limits, budgets and overrides of yours",
     ),
+    unset(
+        "forward.otlp.endpoint",
+        Url,
+        "OTLP receiver that every span and log record is passed on to, such as https://otel:4317; off by default",
+    ),
+    key(
+        "forward.otlp.protocol",
+        OneOf(&["grpc", "http/protobuf"]),
+        "grpc",
+        "How; with http/protobuf, /v1/traces and /v1/logs are put behind the endpoint",
+    ),
+    unset(
+        "forward.otlp.headers",
+        TextMap,
+        "Headers of every request, such as {authorization: 'Bearer ${env:TOKEN}'}",
+    ),
+    key(
+        "forward.otlp.compression",
+        OneOf(&["gzip", "none"]),
+        "gzip",
+        "How requests are packed",
+    ),
+    key(
+        "forward.otlp.timeout",
+        Duration,
+        "10s",
+        "How long one attempt may take",
+    ),
     key(
         "telemetry.log_level",
         LogFilter,

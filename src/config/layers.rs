@@ -116,7 +116,8 @@ pub fn environment(
 fn items(kind: Kind, text: &str) -> Vec<String> {
     let elements = text.split(',').map(|t| t.trim().to_owned());
     match kind {
-        Kind::Texts => elements.filter(|t| !t.is_empty()).collect(),
+        // Of a map: NAME=VALUE.
+        Kind::Texts | Kind::TextMap => elements.filter(|t| !t.is_empty()).collect(),
         _ => Vec::new(),
     }
 }

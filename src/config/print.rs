@@ -62,6 +62,14 @@ fn shown(path: &str, setting: &Setting) -> String {
             let items: Vec<String> = setting.items.iter().map(|item| quoted(item)).collect();
             format!("[{}]", items.join(", "))
         }
+        Kind::TextMap if path.starts_with("forward.") => {
+            // Headers hold tokens.
+            let names = setting.items.iter().filter_map(|item| item.split_once('='));
+            let pairs: Vec<String> = names
+                .map(|(name, _)| format!("{}: \"(secret)\"", quoted(name)))
+                .collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
         Kind::TextMap => {
             let pairs = setting.items.iter().filter_map(|item| item.split_once('='));
             let pairs: Vec<String> = pairs

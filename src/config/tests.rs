@@ -338,3 +338,35 @@ proptest::proptest! {
         _ = load(&text, &[]);
     }
 }
+
+#[test]
+fn a_map_can_be_set_by_a_variable_and_headers_are_shown_to_nobody() {
+    let text = "forward: {otlp: {endpoint: 'https://otel:4317', protocol: http/protobuf}}";
+    let headers = "authorization=Bearer abc=, x-scope-orgid=shop";
+    let variables = [("LAPWING_FORWARD_OTLP_HEADERS", headers)];
+    let (config, _) = load(text, &variables).unwrap();
+    let forward = config.forward.as_ref().expect("a target");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        forward.headers,
+        [
+            pair("authorization", "Bearer abc="),
+            pair("x-scope-orgid", "shop")
+        ]
+    );
+    let shown = print::effective(&config);
+    assert!(
+        shown.contains("authorization") && !shown.contains("abc"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_would_come_back_or_be_lost_is_not_passed_on() {
+    let own = load("forward: {otlp: {endpoint: 'http://localhost:4318'}}", &[]);
+    let own = own.expect_err("a circle").to_string();
+    assert!(own.contains("receivers.otlp.http.listen"), "{own}");
+    let text = "forward: {otlp: {endpoint: 'http://otel:4317'}}\njournal: {durability: memory}\n";
+    let memory = load(text, &[]).expect_err("no journal on disk").to_string();
+    assert!(memory.contains("journal.durability"), "{memory}");
+}

@@ -16,6 +16,8 @@ pub struct Progress {
     consumed: Option<Position>,
     /// The newest durable record with facts.
     newest_facts: Option<Position>,
+    /// Everything before was passed on; `None` when nobody passes on.
+    passed_on: Option<Position>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -45,6 +47,7 @@ impl Progress {
             lanes: lanes.collect(),
             consumed: None,
             newest_facts,
+            passed_on: None,
         }
     }
 
@@ -72,10 +75,20 @@ impl Progress {
         self.consumed = Some(position);
     }
 
+    /// Everything before this was passed on. True when that left a segment behind.
+    pub fn passed_on(&mut self, position: Position) -> bool {
+        let before = self.passed_on.replace(position);
+        before.is_some_and(|before| before.segment < position.segment)
+    }
+
     /// What lies before nobody reads any more; inserts under way may still need it.
     pub fn floor(&self) -> Position {
         let planned = self.lanes.values().map(|lane| lane.planned);
         let facts = self.consumed.filter(|at| Some(*at) < self.newest_facts);
-        planned.chain(facts).min().unwrap_or_default()
+        planned
+            .chain(facts)
+            .chain(self.passed_on)
+            .min()
+            .unwrap_or_default()
     }
 }

@@ -303,7 +303,6 @@ impl<'b> Take<'b> {
     pub fn table(&mut self) -> Result<Table, Damage> {
         let length = usize::from(self.u8()?);
         let name = self.bytes(length)?;
-        let table = Table::ALL.into_iter().find(|t| t.name().as_bytes() == name);
-        table.ok_or_else(|| Damage::Table(String::from_utf8_lossy(name).into_owned()))
+        Table::named(name).ok_or_else(|| Damage::Table(String::from_utf8_lossy(name).into_owned()))
     }
 }

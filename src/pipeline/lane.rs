@@ -8,7 +8,10 @@ use std::{
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{Commit, Durable, Pipeline, PipelineOptions, in_flight::Outcome};
-use crate::block::{Blocks, Compression};
+use crate::{
+    block::{Blocks, Compression},
+    forward::Outgoing,
+};
 
 /// Group commits of one lane that may be under way; a slow store fills these first, then the lane.
 const COMMITS_IN_FLIGHT_MAX: usize = 4;
@@ -25,6 +28,8 @@ pub struct Group {
     pub blocks: Blocks,
     /// What the detector is told of the rows.
     pub facts: Vec<u8>,
+    /// What is passed on to another collector.
+    pub outgoing: Outgoing,
     waiting: Vec<Waiting>,
 }
 
@@ -84,6 +89,7 @@ impl Group {
         Group {
             blocks: Blocks::new(compression),
             facts: Vec::new(),
+            outgoing: Outgoing::default(),
             waiting: Vec::new(),
         }
     }
@@ -111,7 +117,8 @@ pub async fn commit_groups<D: Durable>(
             return;
         };
         let mut group = lane.take(spare);
-        let blocks = group.blocks.finish();
+        let mut blocks = group.blocks.finish();
+        blocks.append(&mut group.outgoing.finish());
         let facts = std::mem::take(&mut group.facts).into();
         let waiting = std::mem::take(&mut group.waiting);
         spare = group;

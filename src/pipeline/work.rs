@@ -9,6 +9,7 @@ use super::{
     Durable, Pipeline, facts,
     in_flight::{Outcome, Ticket},
     lane::{Group, Waiting},
+    passing,
 };
 use crate::{
     block::{OmitOfLog, OmitOfSpan, Version},
@@ -32,10 +33,10 @@ thread_local! {
 }
 
 /// A change and what was worked out about it.
-struct Row<'a> {
-    change: Change<'a>,
+pub(super) struct Row<'a> {
+    pub(super) change: Change<'a>,
     /// None for a tool's execution by itself.
-    enrichment: Option<Enrichment>,
+    pub(super) enrichment: Option<Enrichment>,
     tools: Vec<ToolCall<'a>>,
 }
 
@@ -113,7 +114,13 @@ impl<D: Durable> Pipeline<D> {
         waiting.rejected = receipt.rejected;
         let rows = self.enrich(&knowledge.rules, changes, arena);
         let evaluations = evaluations::of_traces(&request, arena);
+        let policy = self.options.content;
+        let passing = (self.options.forward)
+            .then(|| passing::spans(&request, &observed, &rows, table, policy));
         self.append(waiting, &rows, |group| {
+            passing
+                .iter()
+                .for_each(|request| group.outgoing.push(request));
             self.push_spans(group, &request, &observed, table);
             self.push_evaluations(group, evaluations, arena);
         });
@@ -145,7 +152,12 @@ impl<D: Durable> Pipeline<D> {
         let in_calls = changes.with_rows.clone();
         let rows = self.enrich(&knowledge.rules, changes, arena);
         let evaluations = evaluations::of_logs(&request, arena);
+        let policy = self.options.content;
+        let passing = (self.options.forward).then(|| passing::logs(&request, table, policy));
         self.append(waiting, &rows, |group| {
+            passing
+                .iter()
+                .for_each(|request| group.outgoing.push(request));
             self.push_logs(group, &request, table, &in_calls);
             self.push_evaluations(group, evaluations, arena);
         });
@@ -367,7 +379,7 @@ impl<D: Durable> Pipeline<D> {
 }
 
 /// Which attributes of an event hold prompts or answers; empty when none does.
-fn event_mask(event: &Event<'_>, table: &AttributeTable) -> Vec<bool> {
+pub(super) fn event_mask(event: &Event<'_>, table: &AttributeTable) -> Vec<bool> {
     if !event.name.starts_with("gen_ai.") {
         return Vec::new();
     }

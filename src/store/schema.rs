@@ -7,9 +7,13 @@
 //!
 //! Invariant: the SQL of a released migration is never edited; its checksum is recorded.
 
+mod reference;
+
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
+
+pub use reference::reference;
 
 /// Inserts remembered per table, so that an insert sent again with its token is not stored twice.
 /// At one insert a second it covers 2.7 hours of retries of the very same insert.

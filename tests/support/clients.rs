@@ -181,6 +181,14 @@ pub fn now_ns() -> u64 {
     u64::try_from(since.expect("a clock after 1970").as_nanos()).expect("a clock before 2554")
 }
 
+/// A program of `tests/clients` in a virtual environment by its name.
+pub fn python(environment: &str, program: &str) -> Command {
+    let bin = install().join(format!("python-{environment}")).join("bin");
+    let mut command = Command::new(bin.join("python"));
+    command.arg(clients_dir().join(program));
+    command
+}
+
 /// Installs the clients once, where they are kept between runs, and says where.
 fn install() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
