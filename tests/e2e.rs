@@ -1,9 +1,9 @@
 //! End to end: the real binary on its real store, fed by real exporters, and by bad ones.
 
-/// The stored past before the detector of today.
-mod backtest;
 /// From a failing span to a webhook.
 mod alert;
+/// The stored past before the detector of today.
+mod backtest;
 /// Requests that are wrong, and what is right beside them.
 mod bad_input;
 /// Secrets and personal data, and that they are nowhere.
@@ -14,10 +14,10 @@ mod crash;
 mod doctor;
 /// One row per model call, whichever exporter brought it.
 mod exporters;
-/// `lapwing journal`, on a journal with everything wrong.
-mod journal;
 /// What is passed on to another collector.
 mod forward;
+/// `lapwing journal`, on a journal with everything wrong.
+mod journal;
 /// Evidence that comes after the row it belongs to.
 mod late_evidence;
 /// Starts, stops and deaths.

@@ -13,7 +13,7 @@ pub(super) struct Metrics(String);
 
 /// Asks for readiness and numbers; `None` when there is no collector at this port.
 pub(super) async fn look(config: &Config, findings: &mut Findings) -> Option<Metrics> {
-    let address = here(config.admin_listen);
+    let address = here(config.admin.listen);
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
     let client = client.build().ok()?;
     let get = async |path: &str| {
