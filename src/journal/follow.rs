@@ -72,3 +72,32 @@ impl Follower {
         head.saturating_sub(self.cursor.position().segment)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::progress::Progress;
+
+    #[test]
+    fn what_was_not_passed_on_holds_its_segment_and_nothing_after_it() {
+        let at = |segment| Position {
+            segment,
+            offset: 48,
+        };
+        let mut progress = Progress::new(None);
+        for table in Table::ALL {
+            progress.advance(table, at(5), Some(at(5)));
+        }
+        assert_eq!(progress.floor(), at(5), "nobody passes anything on");
+        progress.passed_on(Position::default());
+        assert_eq!(progress.floor(), Position::default());
+        assert!(progress.passed_on(at(3)), "it left a segment behind");
+        assert_eq!(progress.floor(), at(3));
+        assert!(!progress.passed_on(Position {
+            offset: 99,
+            ..at(3)
+        }));
+        progress.passed_on(at(7));
+        assert_eq!(progress.floor(), at(5), "the lanes need theirs");
+    }
+}

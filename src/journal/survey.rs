@@ -67,12 +67,14 @@ fn look(journal: &Path, thorough: bool) -> Result<Survey, OpenError> {
     }
     let scan = scan::scan(&files, id, |at, meta| {
         for (id, block) in scan::ids(at, meta) {
+            if block.table == Table::Forward {
+                // No rows, and the forwarder's place stands elsewhere.
+                continue;
+            }
             let table = survey.tables.entry(block.table).or_default();
             table.rows += u64::from(block.rows);
             let plans = plans.iter().find(|plans| plans.table == block.table);
-            // How far the forwarder is stands elsewhere.
-            let is_stored = block.table != Table::Forward;
-            if is_stored && plans.is_none_or(|plans| plans.needs(id)) {
+            if plans.is_none_or(|plans| plans.needs(id)) {
                 table.queued_rows += u64::from(block.rows);
                 table.queued_bytes += u64::from(block.bytes);
             }

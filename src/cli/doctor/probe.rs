@@ -139,7 +139,6 @@ fn text(key: &str, value: &str) -> KeyValue {
         value: Some(AnyValue {
             value: Some(Value::StringValue(value.to_owned())),
         }),
-        ..KeyValue::default()
     }
 }
 
