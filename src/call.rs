@@ -144,6 +144,9 @@ pub struct Usage {
     /// The part of `cache_write_tokens` that was written for one hour (dearer than 5 minutes).
     pub cache_write_1h_tokens: Option<u64>,
     pub reasoning_tokens: Option<u64>,
+    /// The parts of `input_tokens` and `output_tokens` that were sound, which has a price of its own.
+    pub input_audio_tokens: Option<u64>,
+    pub output_audio_tokens: Option<u64>,
     pub source: TokensSource,
 }
 

@@ -1,7 +1,14 @@
 //! What calls cost, worked out by hand against the rows of the price table, and the table itself.
 
+use crate::otlp::{span, traces};
+use bumpalo::Bump;
 use lapwing::call::{Call, Enrichment, Operation, Usage};
+use lapwing::decode;
 use lapwing::enrich::{Overrides, PriceTable, RuleFile, Rules, enrich, import_prices};
+use lapwing::normalise::{
+    AttributeTable,
+    memory::{Memory, MemoryLimits, observe_all},
+};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -11,13 +18,19 @@ const DAY_NS: u64 = 86_400_000_000_000;
 fn read(path: &str) -> Vec<HashMap<String, String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
         .comment(Some(b'#'))
         .from_path(path)
         .expect("a table");
-    reader
-        .deserialize()
-        .map(|row| row.expect("a row"))
-        .collect()
+    let names = reader.headers().expect("a header").clone();
+    let row = |record: csv::StringRecord| {
+        // Fields at the end may be left out.
+        let fields = record.iter().chain(std::iter::repeat(""));
+        let named = names.iter().zip(fields);
+        named.map(|(n, f)| (n.to_owned(), f.to_owned())).collect()
+    };
+    let records = reader.records().map(|record| record.expect("a row"));
+    records.map(row).collect()
 }
 
 /// Noon of a day, in nanoseconds since the epoch.
@@ -113,6 +126,8 @@ fn every_price_row_is_sane() {
             "cache_write",
             "cache_write_1h",
             "reasoning",
+            "input_audio",
+            "output_audio",
         ];
         for column in prices {
             if price(column).is_some_and(|p| !(0.0..=USD_PER_MILLION_MAX).contains(&p)) {
@@ -285,4 +300,31 @@ fn differences_between_tables_name_both_rows() {
     assert!(text.contains("- openai/o1 input=15 output=60"), "{text}");
     assert!(text.contains("+ openai/o1 input=16 output=60"), "{text}");
     assert!(text.contains("+ openai/owl input=1 output=2"), "{text}");
+}
+
+#[test]
+fn sound_is_priced_from_the_wire_on() {
+    let call = span("ChatCompletion")
+        .scope("openinference.instrumentation.openai")
+        .at_ns(noon("2026-11-20"))
+        .attr("openinference.span.kind", "LLM")
+        .attr("llm.provider", "openai")
+        .attr("llm.model_name", "gpt-audio")
+        .attr("llm.token_count.prompt", 1000)
+        .attr("llm.token_count.prompt_details.audio", 400)
+        .attr("llm.token_count.completion", 100)
+        .attr("llm.token_count.completion_details.audio", 80);
+    let (table, arena) = (AttributeTable::builtin(), Bump::new());
+    let body = traces(&[call]);
+    let request = decode::traces(&body, &arena).expect("traces");
+    let observed = observe_all(&table, &request, &arena);
+    let mut memory = Memory::new(MemoryLimits::default());
+    let changes = memory.spans(&table, &request, &observed, &arena, 0);
+    let [row] = changes.rows.as_slice() else {
+        panic!("one row");
+    };
+    let cost = enrich(Rules::builtin(), &row.call).cost;
+    // 600 x 2.5 + 400 x 32 and 20 x 10 + 80 x 64, in millionths of a USD.
+    assert_eq!(cost.input_usd, Some(0.0143));
+    assert_eq!(cost.output_usd, Some(0.00532));
 }

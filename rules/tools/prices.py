@@ -11,6 +11,7 @@ day are left out (the price without condition stays); so are units other than to
 import csv, json, sys
 
 FIELDS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "output_reasoning_mtok")
+AUDIO = ("input_audio_mtok", "output_audio_mtok")
 SIGN = {"equals": "=", "starts_with": "^", "ends_with": "$", "contains": "*", "regex": "~"}
 NOT_AHEAD = "^(?!.*-[tT][tT][sS](?:$|-))"
 
@@ -54,7 +55,7 @@ def main():
     print("# max_output and deprecation_date: LiteLLM model_prices_and_context_window.json, MIT licence, (c) Berri AI.")
     print("# Made by rules/tools/prices.py, which explains the match clauses. Empty = not told.")
     w = csv.writer(sys.stdout, lineterminator="\n")
-    w.writerow("provider,model,match,effective_from,variant,tier_start,input,output,cache_read,cache_write,cache_write_1h,reasoning,context_window,max_output,deprecation_date,source,checked_at".split(","))
+    w.writerow("provider,model,match,effective_from,variant,tier_start,input,output,cache_read,cache_write,cache_write_1h,reasoning,context_window,max_output,deprecation_date,source,checked_at,input_audio,output_audio".split(","))
     for p in dump["providers"]:
         for m in p["models"]:
             l = limits.get((p["id"], m["id"]), {})
@@ -63,6 +64,9 @@ def main():
             for name, pr in groups:
                 if name is None or pr["condition"]: continue
                 for start, row in tiers(pr["usd"]):
-                    w.writerow([p["id"], m["id"], clause(m["match"]), pr["effective_from"] or "", name, start, *row, *tail])
+                    # The last two fields only where there is something to say.
+                    sound = [pr["usd"].get(f, "") for f in AUDIO] if start == 0 else ["", ""]
+                    sound = sound if any(s != "" for s in sound) else []
+                    w.writerow([p["id"], m["id"], clause(m["match"]), pr["effective_from"] or "", name, start, *row, *tail, *sound])
 
 main()

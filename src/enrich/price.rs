@@ -17,8 +17,9 @@ use table::Model;
 pub use table::PriceTable;
 
 const NANOS_PER_USD: f64 = 1e9;
-/// Unit prices of a row: input, output, cache read, cache write, cache write for an hour, reasoning.
-const COLUMNS: usize = 6;
+/// Unit prices of a row: input, output, cache read, cache write, cache write for an hour, reasoning,
+/// sound in the input, sound in the output.
+const COLUMNS: usize = 8;
 /// The variant of most rows, and the words by which providers say that a call had it.
 const STANDARD: &str = "standard";
 const STANDARD_TIERS: [&str; 7] = [
@@ -126,15 +127,23 @@ impl Model {
         let write = usage.cache_write_tokens.unwrap_or(0).min(input - read);
         let hour = usage.cache_write_1h_tokens.unwrap_or(0).min(write);
         let thought = usage.reasoning_tokens.unwrap_or(0).min(output);
+        let heard = usage.input_audio_tokens.unwrap_or(0);
+        let heard = heard.min(input - read - write);
+        let spoken = usage.output_audio_tokens.unwrap_or(0).min(output - thought);
         let write_price = of(3).unwrap_or(base);
         Some(Sum {
             input: nanos(&[
-                (input - read - write, base),
+                (input - read - write - heard, base),
+                (heard, of(6).unwrap_or(base)),
                 (read, of(2).unwrap_or(base)),
                 (write - hour, write_price),
                 (hour, of(4).unwrap_or(write_price)),
             ]),
-            output: nanos(&[(output - thought, out), (thought, of(5).unwrap_or(out))]),
+            output: nanos(&[
+                (output - thought - spoken, out),
+                (thought, of(5).unwrap_or(out)),
+                (spoken, of(7).unwrap_or(out)),
+            ]),
             whole: counted && priced && (variant == STANDARD || row.variant == variant),
             row,
         })

@@ -66,6 +66,22 @@ fn the_highest_tier_holds_for_the_whole_request() {
 }
 
 #[test]
+fn sound_has_a_price_of_its_own() {
+    let mut call = good("openai", "gpt-audio", 1_000_000, 100_000);
+    // All of it words: 1 M at 2.5 and 0.1 M at 10 USD per million.
+    assert_eq!(enrich(Rules::builtin(), &call).cost.total_usd, Some(3.5));
+    call.usage.input_audio_tokens = Some(400_000);
+    call.usage.output_audio_tokens = Some(50_000);
+    // 0.6 x 2.5 + 0.4 x 32, 0.05 x 10 + 0.05 x 64.
+    let cost = enrich(Rules::builtin(), &call).cost;
+    assert_eq!((cost.input_usd, cost.output_usd), (Some(14.3), Some(3.7)));
+    // Where sound has no price of its own it costs what words do.
+    let mut plain = good("openai", "gpt-4o-2024-08-06", 1_000_000, 0);
+    plain.usage.input_audio_tokens = Some(1_000_000);
+    assert_eq!(enrich(Rules::builtin(), &plain).cost.total_usd, Some(2.5));
+}
+
+#[test]
 fn an_unknown_price_is_none_and_never_zero() {
     let done = enrich(Rules::builtin(), &good("openai", "no-such-model", 10, 10));
     assert_eq!(

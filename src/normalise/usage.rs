@@ -81,6 +81,8 @@ pub fn read(fields: &Fields<'_, '_>, scope: &str, provider: &str, streaming: boo
         cache_write_tokens: cache_write,
         cache_write_1h_tokens: fields.count(Field::CacheWrite1hTokens),
         reasoning_tokens: reasoning,
+        input_audio_tokens: fields.count(Field::InputAudioTokens),
+        output_audio_tokens: fields.count(Field::OutputAudioTokens),
         source: match (input.or(output), guessed) {
             (None, _) => TokensSource::None,
             (Some(_), true) => TokensSource::Estimated,

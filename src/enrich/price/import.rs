@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 /// The columns of a price file.
 pub const HEADER: &str = "provider,model,match,effective_from,variant,tier_start,input,output,\
-cache_read,cache_write,cache_write_1h,reasoning,context_window,max_output,deprecation_date,source,checked_at";
+cache_read,cache_write,cache_write_1h,reasoning,context_window,max_output,deprecation_date,source,checked_at,\
+input_audio,output_audio";
 
 const PER_MILLION: f64 = 1e6;
 /// Decimals of a price that are written: more is noise of floating point.
@@ -47,6 +48,8 @@ struct Draft<'a> {
     tier_start: u64,
     /// Input, output, cache read, cache write, cache write for an hour, reasoning.
     prices: [Option<f64>; 6],
+    /// Sound in the input and in the output.
+    audio: [Option<f64>; 2],
     context: Option<u64>,
     max_output: Option<u64>,
     deprecated: &'a str,
@@ -132,6 +135,8 @@ fn write(drafts: &[Draft<'_>], checked_at: &str) -> Result<String, csv::Error> {
             draft.source.to_owned(),
             checked_at.to_owned(),
         ]);
+        let audio = draft.audio.iter();
+        row.extend(audio.map(|p| p.map(decimal).unwrap_or_default()));
         writer.write_record(&row)?;
     }
     let bytes = writer
@@ -189,9 +194,11 @@ fn litellm<'a>(
     ];
     let model: &Map<String, Value> = model.as_object()?;
     let provider = model.get("litellm_provider")?.as_str()?;
+    const AUDIO: [&str; 2] = ["input_cost_per_audio_token", "output_cost_per_audio_token"];
     let number = |key: &str| model.get(key).and_then(Value::as_u64);
     let mut push = |variant: &'static str, tier_start: u64, suffix: &str| {
-        let prices = COLUMNS.map(|c| price(model.get(&format!("{c}{suffix}")), PER_MILLION));
+        let unit = |c: &str| price(model.get(&format!("{c}{suffix}")), PER_MILLION);
+        let prices = COLUMNS.map(unit);
         if suffix.is_empty() || prices.iter().any(Option::is_some) {
             out.push(Draft {
                 provider: price_provider(providers, provider),
@@ -199,6 +206,7 @@ fn litellm<'a>(
                 variant,
                 tier_start,
                 prices,
+                audio: AUDIO.map(unit),
                 context: number("max_input_tokens"),
                 max_output: number("max_output_tokens"),
                 deprecated: model
@@ -265,12 +273,14 @@ fn models_dev<'a>(
         "",
         "reasoning",
     ];
+    const AUDIO: [&str; 2] = ["input_audio", "output_audio"];
     let cost = model.get("cost");
     out.push(Draft {
         provider: price_provider(providers, provider),
         model: name,
         variant: "standard",
         prices: COLUMNS.map(|c| price(cost.and_then(|cost| cost.get(c)), 1.0)),
+        audio: AUDIO.map(|c| price(cost.and_then(|cost| cost.get(c)), 1.0)),
         context: model.pointer("/limit/context").and_then(Value::as_u64),
         max_output: model.pointer("/limit/output").and_then(Value::as_u64),
         source: "models.dev",

@@ -14,6 +14,8 @@ const NAMES: [&str; COLUMNS] = [
     "cache_write",
     "cache_write_1h",
     "reasoning",
+    "input_audio",
+    "output_audio",
 ];
 
 /// One row of the table.

@@ -12,16 +12,24 @@ pub(super) struct Row {
     pub variant: String,
     pub tier_start: u64,
     /// Atto-USD per token: input, output, cache read, cache write,
-    /// cache write for an hour, reasoning.
+    /// cache write for an hour, reasoning, sound in the input, sound in the output.
     pub price: [Option<u64>; COLUMNS],
 }
+
+/// Where the unit prices stand: most of them, and those of sound, which are the last fields of a row.
+const FIRST_PRICE: usize = 6;
+const AUDIO: (usize, usize) = (6, 17);
 
 /// Reads a row; says what is wrong with it.
 pub(super) fn row(record: &csv::StringRecord) -> Result<Row, String> {
     let field = |i: usize| record.get(i).unwrap_or("").trim();
     let mut price = [None; COLUMNS];
     for (at, slot) in price.iter_mut().enumerate() {
-        *slot = match field(6 + at) {
+        let place = match at.checked_sub(AUDIO.0) {
+            Some(n) => AUDIO.1 + n,
+            None => FIRST_PRICE + at,
+        };
+        *slot = match field(place) {
             "" => None,
             text => Some(
                 attos(text)

@@ -31,6 +31,11 @@ pub(super) struct Model {
     pub rows: Vec<Row>,
 }
 
+/// Columns of a whole table, and those at its end that a row may leave out: few models have a price
+/// for sound.
+const FIELDS_MAX: usize = 19;
+const AUDIO_FIELDS: usize = 2;
+
 /// Tables made so far; 0 is none.
 static TABLES: AtomicU64 = AtomicU64::new(1);
 
@@ -66,7 +71,9 @@ impl PriceTable {
         for (number, (name, text)) in files.iter().enumerate() {
             let mut reader = csv::ReaderBuilder::new()
                 .comment(Some(b'#'))
+                .flexible(true)
                 .from_reader(text.as_bytes());
+            let whole = reader.headers().map_or(0, csv::StringRecord::len);
             for record in reader.records() {
                 let record = record.map_err(|e| {
                     let line = e.position().map_or(1, |p| p.line());
@@ -74,6 +81,10 @@ impl PriceTable {
                 })?;
                 let line = usize::try_from(record.position().map_or(1, |p| p.line())).unwrap_or(1);
                 let wrong = |what: String| RulesError::at(name, line, what);
+                let fields = record.len();
+                if fields != whole && (whole != FIELDS_MAX || fields + AUDIO_FIELDS != whole) {
+                    return Err(wrong(format!("{fields} fields under {whole} columns")));
+                }
                 let field = |i: usize| record.get(i).unwrap_or("").trim();
                 let key = (field(0).to_owned(), field(1).to_owned());
                 let (file, at) = match known.get(&key) {

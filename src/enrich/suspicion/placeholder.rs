@@ -152,7 +152,6 @@ fn named_holes(prose: &str) -> bool {
             line.split(open)
                 .skip(1)
                 .filter_map(move |rest| rest.split_once(close))
-                .map(|(name, after)| (name, after))
         };
         let in_angles = inside('<', '>').any(|(name, after)| {
             let doubled = after.starts_with('>') && line.contains(&format!("<<{name}>>"));

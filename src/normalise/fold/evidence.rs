@@ -76,6 +76,8 @@ fn fill_usage(to: &mut Usage, from: &Usage) {
     to.cache_write_tokens = to.cache_write_tokens.or(from.cache_write_tokens);
     to.cache_write_1h_tokens = to.cache_write_1h_tokens.or(from.cache_write_1h_tokens);
     to.reasoning_tokens = to.reasoning_tokens.or(from.reasoning_tokens);
+    to.input_audio_tokens = to.input_audio_tokens.or(from.input_audio_tokens);
+    to.output_audio_tokens = to.output_audio_tokens.or(from.output_audio_tokens);
 }
 
 /// Adds the error evidence of another view of the same call.

@@ -41,7 +41,7 @@ fn is_error(line: &str) -> bool {
         && !line.contains('{')
 }
 
-/// `	/tmp/x.go:8 +0x1d`: where the function of the line above was called.
+/// `/tmp/x.go:8 +0x1d`, indented: where the function of the line above was called.
 pub(super) fn is_place(line: &str) -> bool {
     let place = line.trim_start();
     let numbered = || {

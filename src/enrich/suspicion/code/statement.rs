@@ -119,7 +119,7 @@ fn calls(line: &str) -> bool {
                 .is_some_and(|n| n.contains(&b'_'));
         let ends = line.ends_with([')', ';', '{', ',', '[', '(', ']', '}']);
         // `user(s)` and `f(x)` are not.
-        name > 1 && (joined || ends) && after != b's' || name > 1 && joined
+        name > 1 && (joined || ends && after != b's')
     })
 }
 
