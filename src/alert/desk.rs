@@ -36,6 +36,8 @@ pub(super) struct Desk {
     log: Log,
     broken: bool,
     pub rows_dropped: u64,
+    /// Attempts to deliver by receiver and outcome, since the start.
+    pub attempts: BTreeMap<(String, &'static str), u64>,
 }
 
 /// What came of a test message.
@@ -74,6 +76,7 @@ impl Desk {
             log,
             broken: false,
             rows_dropped: 0,
+            attempts: BTreeMap::new(),
         }
     }
 
@@ -194,6 +197,8 @@ impl Desk {
         message: &Message,
         outcome: Outcome,
     ) {
+        let outcomes = (receiver.name.clone(), outcome.word());
+        *self.attempts.entry(outcomes).or_default() += 1;
         let told = match &outcome {
             Outcome::Delivered { .. } => None,
             Outcome::Retry { reason, .. } => Some(("will be tried again", reason.clone())),

@@ -233,7 +233,7 @@ fn failing(
     Case {
         severity: Severity::Ticket,
         class,
-        rule: "class_share_cusum",
+        rule: "likelihood_ratio_cusum",
         observed: (value, baseline, 0.05, Unit::Ratio),
         codes,
         error,
@@ -247,7 +247,7 @@ fn measured(unit: Unit, value: f64, baseline: f64, threshold: f64) -> Case {
     Case {
         severity: Severity::Ticket,
         class: "",
-        rule: "level_shift",
+        rule: "likelihood_ratio_cusum",
         observed: (value, baseline, threshold, unit),
         codes: &[],
         error: "",
@@ -261,7 +261,7 @@ fn case(kind: Kind) -> Case {
     match kind {
         Kind::QuotaExhausted => Case {
             severity: Severity::Page,
-            rule: "any_billing_class",
+            rule: "likelihood_ratio_cusum",
             impact: (430, 412, 37, 0, None, Some(2.6)),
             ..failing(
                 "llm.billing.quota_exhausted",
@@ -286,7 +286,7 @@ fn case(kind: Kind) -> Case {
         },
         Kind::AuthFailure => Case {
             severity: Severity::Page,
-            rule: "any_auth_class",
+            rule: "likelihood_ratio_cusum",
             changes: &[("service_version", "2.41.0", "2.42.0")],
             impact: (208, 208, 21, 0, None, None),
             ..failing(
@@ -299,17 +299,17 @@ fn case(kind: Kind) -> Case {
         },
         Kind::ModelChange => Case {
             severity: Severity::Info,
-            rule: "response_model_first_seen",
+            rule: "first_seen_model",
             changes: NEW_MODEL,
             ..measured(Unit::None, 0.0, 0.0, 0.0)
         },
         Kind::UnapprovedModel => Case {
-            rule: "approved_models",
+            rule: "model_list",
             changes: &[
                 ("request_model", "gpt-4o", "gpt-4.5-preview"),
                 ("service_version", "2.41.0", "2.42.0"),
             ],
-            ..measured(Unit::Calls, 430.0, 0.0, 1.0)
+            ..measured(Unit::None, 0.0, 0.0, 0.0)
         },
         Kind::EmptyRise => Case {
             changes: NEW_MODEL,
@@ -374,7 +374,7 @@ fn case(kind: Kind) -> Case {
         },
         Kind::ProviderOutage => Case {
             severity: Severity::Page,
-            rule: "provider_failures_across_services",
+            rule: "likelihood_ratio_cusum",
             radius: &[
                 ("service", "assistant", 0.66, 0.68),
                 ("service", "search", 0.34, 0.32),
@@ -391,27 +391,27 @@ fn case(kind: Kind) -> Case {
         },
         Kind::RetryStorm => Case {
             severity: Severity::Page,
-            rule: "attempts_per_call",
+            rule: "likelihood_ratio_cusum",
             impact: (2_790, 2_480, 8, 940_000, Some(6.2), Some(9.0)),
             codes: &[("429", 2_301), ("503", 179)],
-            ..measured(Unit::Calls, 9.0, 1.1, 3.0)
+            ..measured(Unit::Ratio, 0.89, 0.08, 0.28)
         },
         Kind::LatencyShift => Case {
-            rule: "duration_p95_shift",
-            ..measured(Unit::Seconds, 8.2, 2.1, 3.4)
+            rule: "likelihood_ratio_cusum",
+            ..measured(Unit::Ratio, 0.62, 0.03, 0.13)
         },
         Kind::CostBurn => Case {
-            rule: "burn_rate_1h",
+            rule: "likelihood_ratio_cusum",
             radius: &[
                 ("tenant", "acme", 0.81, 0.2),
                 ("feature", "search-answers", 0.92, 0.31),
             ],
             impact: (9_200, 0, 37, 41_000_000, Some(143.1), None),
-            ..measured(Unit::UsdPerHour, 143.1, 22.4, 67.0)
+            ..measured(Unit::Ratio, 0.48, 0.04, 0.14)
         },
         Kind::BudgetExceeded => Case {
             severity: Severity::Page,
-            rule: "budget: search-answers monthly",
+            rule: "budget",
             radius: &[
                 ("tenant", "acme", 0.44, 0.2),
                 ("tenant", "globex", 0.21, 0.19),
@@ -420,52 +420,52 @@ fn case(kind: Kind) -> Case {
             ..measured(Unit::Usd, 5_012.4, 3_480.0, 5_000.0)
         },
         Kind::RunawayTenant => Case {
-            rule: "tenant_share_shift",
+            rule: "poisson_cusum",
             radius: &[
                 ("feature", "bulk-rewrite", 0.97, 0.05),
                 ("service", "assistant", 1.0, 0.68),
             ],
             impact: (18_400, 120, 1, 77_000_000, Some(211.9), None),
-            ..measured(Unit::UsdPerHour, 211.9, 4.8, 30.0)
+            ..measured(Unit::Calls, 18_400.0, 410.0, 1_640.0)
         },
         Kind::InputShift => Case {
-            rule: "input_chars_shift",
+            rule: "likelihood_ratio_cusum",
             changes: NEW_PROMPT,
-            ..measured(Unit::Characters, 212.0, 5_480.0, 1_900.0)
+            ..measured(Unit::Ratio, 0.94, 0.05, 0.16)
         },
         Kind::ContextGrowth => Case {
-            rule: "input_tokens_trend",
+            rule: "likelihood_ratio_cusum",
             changes: NEW_VERSION,
-            ..measured(Unit::Tokens, 61_200.0, 14_800.0, 30_000.0)
+            ..measured(Unit::Ratio, 0.57, 0.04, 0.17)
         },
         Kind::ContextThrash => Case {
-            rule: "input_tokens_sawtooth",
-            ..measured(Unit::Calls, 14.0, 0.0, 5.0)
+            rule: "likelihood_ratio_cusum",
+            ..measured(Unit::Ratio, 0.16, 0.001, 0.031)
         },
         Kind::EvalDrop => Case {
-            rule: "eval_pass_rate",
+            rule: "binomial_cusum",
             radius: &[],
             changes: NEW_PROMPT,
             impact: (200, 38, 0, 0, None, None),
-            ..measured(Unit::PassRate, 0.81, 0.94, 0.91)
+            ..measured(Unit::PassRate, 0.81, 0.94, 0.89)
         },
         Kind::TelemetryGap => Case {
             severity: Severity::Page,
-            rule: "silence",
+            rule: "poisson_silence",
             radius: &[],
             impact: (0, 0, 0, 0, None, None),
             changes: NEW_VERSION,
             ..measured(Unit::Calls, 0.0, 212.0, 1.0)
         },
         Kind::ModelDeprecation => Case {
-            rule: "deprecation_notice",
+            rule: "model_list",
             class: "llm.model.deprecated",
             error: "The model `gpt-4o` will be retired on 2026-12-15.",
-            ..measured(Unit::Calls, 430.0, 0.0, 1.0)
+            ..measured(Unit::None, 0.0, 0.0, 0.0)
         },
         Kind::QuotaLow => Case {
-            rule: "remaining_quota_forecast",
-            ..measured(Unit::Tokens, 92_000.0, 1_900_000.0, 200_000.0)
+            rule: "limit_headers",
+            ..measured(Unit::Ratio, 0.08, 1.0, 0.1)
         },
     }
 }

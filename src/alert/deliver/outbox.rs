@@ -56,6 +56,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// As in the history.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Delivered { .. } => "delivered",
+            Outcome::Retry { .. } => "failed",
+            Outcome::Refused { .. } | Outcome::Gone { .. } => "dead",
+        }
+    }
+}
+
 /// A message that was given up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dead {
