@@ -17,7 +17,7 @@ use axum::{Router, extract::State, http::StatusCode, middleware, response::Html,
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::guard::Guard;
+pub use self::guard::{Guard, HasToken};
 
 /// What the pages show.
 #[derive(Clone)]

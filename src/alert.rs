@@ -267,6 +267,20 @@ impl AlertHandle {
             "Rows of the history that the store does not have yet",
             desk.rows_waiting() as u64,
         );
+        out += "# HELP lapwing_alert_history_rows_dropped_total Rows of the history that found no place while the store was away\n\
+                # TYPE lapwing_alert_history_rows_dropped_total counter\n";
+        out += &format!(
+            "lapwing_alert_history_rows_dropped_total {}\n",
+            desk.rows_dropped
+        );
+        out += "# HELP lapwing_alert_deliveries_total Attempts to deliver a message, by what came of them\n\
+                # TYPE lapwing_alert_deliveries_total counter\n";
+        for ((receiver, outcome), n) in &desk.attempts {
+            // Names of receivers are words: the configuration takes no others.
+            out += &format!(
+                "lapwing_alert_deliveries_total{{receiver=\"{receiver}\",outcome=\"{outcome}\"}} {n}\n"
+            );
+        }
         out
     }
 

@@ -4,6 +4,8 @@
 //! more, alerts still go out: at night a message that may be repeated after a crash is better than
 //! none.
 
+mod trial;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -15,13 +17,16 @@ use super::{
     history::Row,
     log::{self, Book, Entry, Log},
     manager::{Decision, Manager, ManagerError, Policy},
-    model::{Alert, Event, Item, Notification, Silence, Status},
+    model::{Alert, Event, Notification, Silence, Status},
     options::{Options, Receiver, Via},
     render::{self, Context},
     route::{Routes, Target},
     runbook::Runbooks,
 };
-use crate::detect::{Change, Kind};
+use crate::detect::Change;
+
+pub use self::trial::TestReport;
+pub(super) use self::trial::test_notification;
 
 /// Rows of the history that wait for the store; the oldest go when there are more.
 const ROWS_MAX: usize = 20_000;
@@ -36,17 +41,8 @@ pub(super) struct Desk {
     log: Log,
     broken: bool,
     pub rows_dropped: u64,
-}
-
-/// What came of a test message.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct TestReport {
-    pub id: String,
-    pub receiver: String,
-    /// `waiting`, `delivered` or `dead`.
-    pub state: &'static str,
-    pub attempts: u32,
-    pub reason: String,
+    /// Attempts to deliver by receiver and outcome, since the start.
+    pub attempts: BTreeMap<(String, &'static str), u64>,
 }
 
 /// Why a request was not done.
@@ -74,6 +70,7 @@ impl Desk {
             log,
             broken: false,
             rows_dropped: 0,
+            attempts: BTreeMap::new(),
         }
     }
 
@@ -135,50 +132,6 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends a sample to a receiver, past routes and silences.
-    pub fn test(
-        &mut self,
-        now_ns: u64,
-        receiver: &str,
-        kind: Kind,
-        event: Event,
-    ) -> Result<String, DeskError> {
-        let found = self
-            .options
-            .receivers
-            .iter()
-            .find(|r| r.name == receiver)
-            .cloned();
-        let receiver = found.ok_or_else(|| self.no_receiver(receiver))?;
-        let notification = test_notification(&receiver.name, kind, event, now_ns);
-        let Some(message) = self.message(&receiver, &notification, now_ns) else {
-            return Ok(notification.id);
-        };
-        let notes = self.outbox.put(message);
-        self.commit(now_ns, Decision::default(), notes, Vec::new());
-        Ok(notification.id)
-    }
-
-    /// How a message fares.
-    pub fn report(&self, receiver: &str, id: &str) -> Option<TestReport> {
-        let report = |state, attempts, reason: &str| TestReport {
-            id: id.to_owned(),
-            receiver: receiver.to_owned(),
-            state,
-            attempts,
-            reason: reason.to_owned(),
-        };
-        let is = |m: &Message| m.receiver == receiver && m.id == id;
-        if self.outbox.is_done(receiver, id) {
-            return Some(report("delivered", 1, ""));
-        }
-        if let Some(dead) = self.outbox.dead().find(|d| is(&d.message)) {
-            return Some(report("dead", dead.message.attempts, &dead.reason));
-        }
-        let message = self.outbox.waiting().find(|m| is(m))?;
-        Some(report("waiting", message.attempts, &message.reason))
-    }
-
     pub fn replay(&mut self, now_ns: u64, receiver: &str, id: &str) -> Result<(), DeskError> {
         let notes = self.outbox.replay(receiver, id, now_ns);
         let notes =
@@ -194,6 +147,8 @@ impl Desk {
         message: &Message,
         outcome: Outcome,
     ) {
+        let outcomes = (receiver.name.clone(), outcome.word());
+        *self.attempts.entry(outcomes).or_default() += 1;
         let told = match &outcome {
             Outcome::Delivered { .. } => None,
             Outcome::Retry { reason, .. } => Some(("will be tried again", reason.clone())),
@@ -354,54 +309,6 @@ impl Desk {
             tracing::error!(%error, "the alert state cannot be written: alerts go out, but a crash now may repeat them");
         }
         self.broken = done.is_err();
-    }
-}
-
-/// A sample as a notification that no other has the id of.
-pub(super) fn test_notification(
-    receiver: &str,
-    kind: Kind,
-    event: Event,
-    now_ns: u64,
-) -> Notification {
-    let mut incident = super::sample::incident_at(kind, now_ns);
-    incident.id ^= now_ns;
-    if event == Event::Resolved {
-        incident.ended_ns = Some(now_ns);
-    }
-    let identity = super::labels::identity(&incident);
-    let alert = Alert {
-        id: format!("{:016x}", incident.id),
-        fingerprint: super::labels::fingerprint(&identity),
-        identity: identity.clone(),
-        status: if event == Event::Resolved {
-            Status::Resolved
-        } else {
-            Status::Firing
-        },
-        version: 1,
-        opened_at_ns: now_ns,
-        changed_at_ns: now_ns,
-        resolved_at_ns: (event == Event::Resolved).then_some(now_ns),
-        muted: None,
-        acknowledged: None,
-        flapping: false,
-        severities_before: Vec::new(),
-        told: BTreeMap::new(),
-        incident,
-    };
-    let mut random = [0; 8];
-    // Without random bytes the time alone tells two tests apart.
-    _ = getrandom::fill(&mut random);
-    Notification {
-        id: format!("lw_test_{:x}_{:016x}", now_ns, u64::from_le_bytes(random)),
-        receiver: receiver.to_owned(),
-        group: identity,
-        alerts: vec![Item {
-            event,
-            repeat: false,
-            alert,
-        }],
     }
 }
 

@@ -133,7 +133,10 @@ impl Runbooks {
         let class = FailureClass::parse(&incident.failure_class);
         let class_name = class.map(|c| c.as_str().trim_start_matches("llm."));
         let class_entry = class_name.and_then(|name| self.file.class.get(name));
-        let kind_first = kind.is_some_and(|k| k.cause) || class_entry.is_none();
+        // Told by what the calls do, not by what their errors say: the class would deny it.
+        let by_behaviour = incident.kind == Kind::QuotaExhausted
+            && class != Some(FailureClass::BillingQuotaExhausted);
+        let kind_first = by_behaviour || kind.is_some_and(|k| k.cause) || class_entry.is_none();
         let (first, second) = match kind_first {
             true => (kind, class_entry),
             false => (class_entry, kind),

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{knowledge, own_numbers, say, target};
 use crate::{
-    admin::{self, Admin, Guard},
+    admin::{self, Admin, Guard, HasToken},
     alert::{self, AlertHandle},
     config::{Config, Secret, Sources, Storage},
     detect::DetectorConfig,
@@ -179,7 +179,11 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
 }
 
 fn guard(config: &Config) -> Guard {
-    let token = config.admin.token.as_ref().map(Secret::reveal);
+    let has_token = |token: &Secret| -> HasToken {
+        let tokens = BearerTokens::new([token.reveal()]);
+        Arc::new(move |headers| tokens.allow(headers))
+    };
+    let token = config.admin.token.as_ref().map(has_token);
     Guard::new(config.admin.listen, config.admin.hosts.clone(), token)
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{EvalFact, cusum::TICK_S, lattice::Key, names::Sym};
 
 /// Fall of the pass rate that is worth telling: 5 points.
-const DROP: f64 = 0.05;
+pub(super) const DROP: f64 = 0.05;
 /// Nats. Suites run a few times a day with some hundred cases, a thousandth of the calls that the
 /// other tests see, so `ln 400` less than those need.
 const EVIDENCE: f64 = 7.5;
@@ -53,7 +53,6 @@ pub struct Drop {
     pub before: f64,
     pub now: f64,
     pub cases: u64,
-    pub evidence: f64,
 }
 
 /// The state of a suite changed.
@@ -131,7 +130,6 @@ impl Suite {
             before: mean,
             now: self.since.1 / self.since.0,
             cases: self.since.0 as u64,
-            evidence: self.s,
         }))
     }
 

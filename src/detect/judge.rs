@@ -173,6 +173,8 @@ impl Detector {
     ) -> Option<Finding> {
         let value = f64::from(track.hits) / f64::from(track.trials.max(1));
         let baseline = f64::from(track.expected) / f64::from(track.trials.max(1));
+        let spec = Signal::ALL.get(usize::from(signal)).map(|s| s.spec());
+        let least = f64::from(spec.map_or(0.0, |s| s.least));
         let (mut kind, mut confidence) = (kind, Confidence::High);
         if kind == Kind::RateLimitSpike {
             let onset_ns = u64::from(track.onset) * TICK_NS;
@@ -200,7 +202,8 @@ impl Detector {
             observed: Observed {
                 value,
                 baseline,
-                threshold: f64::from(self.config.sensitivity.evidence()),
+                // The smallest rise that is looked for: what people can compare the value with.
+                threshold: baseline + least * (1.0 - baseline),
                 unit: Unit::Ratio,
                 sample: u64::from(track.trials),
                 window_s: f64::from((tick - track.onset + 1) * TICK_S),

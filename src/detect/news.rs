@@ -3,6 +3,7 @@
 use super::{
     Change, Confidence, Detector, Kind, Observed, Unit,
     cusum::TICK_S,
+    evals::DROP,
     evals::{Drop, Verdict},
     judge::Finding,
     lattice::{self, Key},
@@ -63,7 +64,7 @@ impl Detector {
             observed: Observed {
                 value: drop.now,
                 baseline: drop.before,
-                threshold: drop.evidence,
+                threshold: (drop.before - DROP).max(0.0),
                 unit: Unit::PassRate,
                 sample: drop.cases,
                 window_s: f64::from((tick - drop.onset + 1) * TICK_S),

@@ -9,7 +9,7 @@ use lapwing::{
         options::{MailTls, Via},
         sample,
     },
-    detect::{Kind, Severity},
+    detect::{Confidence, Incident, Kind, Severity},
 };
 use serde_json::{Value, json};
 
@@ -106,6 +106,42 @@ fn slack_text(body: &Value) -> String {
         .replace("&gt;", ">")
 }
 
+/// Refused calls of which none says which limit was hit.
+fn unnamed_quota() -> Incident {
+    let mut incident = sample::incident(Kind::QuotaExhausted);
+    incident.failure_class = "llm.rate_limit.unspecified".to_owned();
+    incident.confidence = Confidence::Medium;
+    incident.codes = vec![("429".to_owned(), 430)];
+    incident.error = "Too Many Requests".to_owned();
+    incident
+}
+
+#[test]
+fn a_quota_that_no_error_names_is_told_as_a_guess() {
+    for receiver in all_receivers() {
+        let text = body(&receiver, Event::Firing, vec![unnamed_quota()]).expect("a body");
+        let text = match shown(Some(text)) {
+            Value::Array(lines) if lines.iter().all(Value::is_string) => {
+                lines.iter().filter_map(Value::as_str).collect()
+            }
+            json => json.to_string(),
+        };
+        let name = receiver.name;
+        assert!(text.contains("probably quota exhausted"), "{name}: {text}");
+        assert!(
+            !text.contains("a retry helps after a pause"),
+            "{name}: {text}"
+        );
+    }
+    let receivers = all_receivers();
+    let webhook = body(&receivers[0], Event::Firing, vec![unnamed_quota()]).expect("a body");
+    let verdict = &serde_json::from_str::<Value>(&webhook).expect("JSON")["data"]["verdict"];
+    assert_eq!(verdict["confidence"], "medium");
+    assert_eq!(verdict["retry"], "after_fix");
+    let clears = verdict["clears_when"].as_str().unwrap_or_default();
+    assert!(clears.contains("errors do not say which limit"), "{clears}");
+}
+
 #[test]
 fn the_examples_of_the_documentation_are_what_is_sent() {
     let receivers = all_receivers();
@@ -125,7 +161,10 @@ fn the_examples_of_the_documentation_are_what_is_sent() {
         let text = slack_text(&json("slack", Event::Firing, kind));
         let _ = write!(out, "\n### `{}`\n\n~~~text\n{text}~~~\n", kind.as_str());
     }
-    out += "\n### The end\n\n~~~text\n";
+    out += "\n### A quota that no error names\n\n~~~text\n";
+    let vague = body(by("slack"), Event::Firing, vec![unnamed_quota()]).expect("a body");
+    out += &slack_text(&serde_json::from_str(&vague).expect("JSON"));
+    out += "~~~\n\n### The end\n\n~~~text\n";
     out += &slack_text(&json("slack", Event::Resolved, Kind::QuotaExhausted));
     out +=
         "~~~\n\n## What a program reads\n\nThe same incident by the native webhook.\n\n~~~json\n";

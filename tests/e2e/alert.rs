@@ -52,7 +52,7 @@ fn healthy(number: u64, model: &str, end_ns: u64) -> SpanOf {
         .attr("gen_ai.usage.output_tokens", 100)
 }
 
-fn out_of_quota(number: u64, model: &str, end_ns: u64) -> SpanOf {
+pub fn out_of_quota(number: u64, model: &str, end_ns: u64) -> SpanOf {
     let text = "Error code: 429 - {'error': {'message': 'You exceeded your current quota, please check your \
                 plan and billing details.', 'type': 'insufficient_quota', 'param': None, 'code': 'insufficient_quota'}}";
     call(number, model, end_ns)
@@ -70,19 +70,20 @@ fn send(to: SocketAddr, spans: &[SpanOf]) {
 }
 
 /// Every call fails, five a second, until this is dropped.
-struct Outage {
+pub struct Outage {
     began: Instant,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Outage {
-    fn begin(to: SocketAddr, model: &'static str, numbers_from: u64) -> Outage {
+    /// Sends what `make` makes of each number and the time.
+    pub fn begin(to: SocketAddr, make: impl Fn(u64, u64) -> SpanOf + Send + 'static) -> Outage {
         let (stop, stopped) = mpsc::channel::<()>();
         let began = Instant::now();
         let thread = thread::spawn(move || {
-            for number in numbers_from.. {
-                send(to, &[out_of_quota(number, model, now_ns())]);
+            for number in 1_000_000.. {
+                send(to, &[make(number, now_ns())]);
                 if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -107,7 +108,7 @@ impl Drop for Outage {
 }
 
 /// The message of this type, once it is there.
-fn told(fake: &FakeReceiver, event: &str) -> (Instant, Value) {
+pub fn told(fake: &FakeReceiver, event: &str) -> (Instant, Value) {
     until(event, ALERT_TIME_MAX, || {
         let seen = fake.seen();
         let bodies = seen.iter().map(|s| (s.at, parsed(&s.body)));
@@ -126,7 +127,7 @@ fn parsed(body: &str) -> Value {
     serde_json::from_str(body).expect("JSON")
 }
 
-fn start(fake: &FakeReceiver) -> Lapwing {
+pub fn start(fake: &FakeReceiver) -> Lapwing {
     Lapwing::start_with(&format!(
         "alerts:\n  update_interval: 1s\n  receivers:\n    \
          hook: {{webhook: {{url: '{}', allow_private_addresses: true}}}}\n",
@@ -136,7 +137,7 @@ fn start(fake: &FakeReceiver) -> Lapwing {
 
 /// Waits for the alert of an outage that begins now, prints how long it took, and answers with it.
 fn measured(what: &str, lapwing: &Lapwing, fake: &FakeReceiver) -> (Outage, Value) {
-    let outage = Outage::begin(lapwing.http, "gpt-4o", 1_000_000);
+    let outage = Outage::begin(lapwing.http, |n, at| out_of_quota(n, "gpt-4o", at));
     let (at, body) = told(fake, "alert.firing");
     println!(
         "quota outage at 5 calls/s, {what}: the webhook came {:.1} s after the first failing span left",
@@ -189,7 +190,7 @@ fn a_quota_outage_is_told_and_every_change_of_its_alert_is_stored() {
     let id = firing["data"]["id"].as_str().expect("an id").to_owned();
 
     // Another model of the same provider follows.
-    let more = Outage::begin(lapwing.http, "gpt-4o-mini", 2_000_000);
+    let more = Outage::begin(lapwing.http, |n, at| out_of_quota(2 * n, "gpt-4o-mini", at));
     let (_, updated) = told(&fake, "alert.updated");
     drop(more);
     let of_alert =

@@ -3,7 +3,9 @@
 
 use std::{fs, path::Path};
 
+use super::alert::{Outage, out_of_quota, start, told};
 use crate::{
+    alerts::receiver::{Answer, FakeReceiver},
     otlp::{SpanOf, log, logs, map, span, traces},
     support::{
         clients::now_ns,
@@ -140,6 +142,41 @@ fn planted_secrets_are_found_nowhere() {
         &mut files,
     );
     assert!(files > 10, "{files} files searched");
+}
+
+/// An alert quotes calls and an error: what it quotes is clean, too.
+#[test]
+fn planted_secrets_are_in_no_webhook() {
+    let fake = FakeReceiver::start(|_| Answer::Status(200));
+    let lapwing = start(&fake);
+    let (text, messages) = (
+        planted(),
+        serde_json::json!([{"role": "user", "content": planted()}]),
+    );
+    let messages = messages.to_string();
+    let _outage = Outage::begin(lapwing.http, move |number, at_ns| {
+        out_of_quota(number, "gpt-4o", at_ns)
+            .service(&text)
+            .attr("tenant.id", text.as_str())
+            .attr("feature", text.as_str())
+            .attr("gen_ai.input.messages", messages.as_str())
+            .attr("gen_ai.output.messages", messages.as_str())
+            .attr("gen_ai.tool.call.arguments", messages.as_str())
+            .attr("note", text.as_str())
+            .exception("RateLimitError", &format!("insufficient_quota: {text}"))
+            .failed(&format!("insufficient_quota: {text}"))
+    });
+    let (_, body) = told(&fake, "alert.firing");
+    let data = &body["data"];
+    assert_eq!(data["kind"], "quota_exhausted", "{body:#}");
+    let error = data["evidence"]["error"].as_str().unwrap_or_default();
+    assert!(error.contains("quota"), "{body:#}");
+    for seen in fake.seen() {
+        assert_clean("the webhook", seen.body.as_bytes());
+        for (name, value) in seen.headers {
+            assert_clean(&name, value.as_bytes());
+        }
+    }
 }
 
 /// The body of one GET.

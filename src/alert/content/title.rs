@@ -2,7 +2,7 @@
 
 use crate::{
     alert::{runbook::Runbooks, text},
-    detect::{Dimension, Incident, Kind, Unit},
+    detect::{Confidence, Dimension, Incident, Kind, Unit},
 };
 
 const NAME_CHARS_MAX: usize = 60;
@@ -16,7 +16,11 @@ pub(super) fn title(books: &Runbooks, incident: &Incident) -> String {
         true => String::new(),
         false => format!(", {what}"),
     };
-    format!("{}: {says}{}{tail}", who(incident), code(incident))
+    let guess = match (incident.kind, incident.confidence) {
+        (Kind::QuotaExhausted, Confidence::Medium | Confidence::Low) => "probably ",
+        _ => "",
+    };
+    format!("{}: {guess}{says}{}{tail}", who(incident), code(incident))
 }
 
 /// Who is hit, in the words of the kind: provider and model, or tenant, or service.
@@ -109,10 +113,17 @@ fn what(incident: &Incident) -> String {
             value(),
             quantity(observed.unit, observed.baseline)
         ),
+        Kind::QuotaLow if observed.unit == Unit::Ratio => {
+            format!("{} of the limit left", text::percent(observed.value))
+        }
         Kind::QuotaLow => format!("{} left", value()),
         Kind::RetryStorm => match impact.amplification {
             Some(times) => format!("{times:.1} attempts for each call"),
-            None => usually(),
+            None => format!(
+                "{} retried, usually {}",
+                text::percent(observed.value),
+                text::percent(observed.baseline)
+            ),
         },
         _ => match observed.unit {
             Unit::Ratio => {

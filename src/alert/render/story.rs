@@ -214,10 +214,10 @@ fn observed(told: &Told<'_>) -> String {
     };
     let (value, usually, threshold) = match (observed.unit, incident.kind) {
         (Unit::None, _) => return String::new(),
-        (_, Kind::RetryStorm) => (
-            format!("{:.1} attempts for each call", observed.value),
-            format!("{:.1}", observed.baseline),
-            format!("{:.1}", observed.threshold),
+        (Unit::Ratio, kind) => (
+            format!("{} {}", text::percent(observed.value), share_of(kind)),
+            short(observed.baseline),
+            short(observed.threshold),
         ),
         _ => (
             say(observed.value),
@@ -231,6 +231,20 @@ fn observed(told: &Told<'_>) -> String {
         cases(told),
         text::duration(observed.window_s)
     )
+}
+
+/// What a share is a share of: the detector asks every call a question, and these said yes.
+fn share_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::LatencyShift => "of calls slower than calls like them",
+        Kind::InputShift => "of calls with a much shorter prompt than usual",
+        Kind::ContextGrowth => "of calls with a much longer prompt than usual",
+        Kind::CostBurn => "of calls much dearer than usual",
+        Kind::ContextThrash => "of calls too long for the context",
+        Kind::RetryStorm => "retried",
+        Kind::QuotaLow => "of the limit left",
+        _ => "of calls",
+    }
 }
 
 /// What the numbers count.
