@@ -10,6 +10,10 @@ use lapwing::store::embedded::Door;
 use super::oracle::{Oracle, SPANS_PER_BATCH, TIME_MAX};
 use crate::support::{lapwing::Lapwing, wait::until};
 
+/// More rows than this are delivered before the next kill.
+const BACKLOG_ROWS_MAX: f64 = 50_000.0;
+const BACKLOG_TIME_MAX: Duration = Duration::from_secs(600);
+
 /// Whom to kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
@@ -35,6 +39,7 @@ fn run(victim: Victim, kills: u64) {
             oracle.wait_for_more(1 + roll(kill, 150) as usize);
             match victim {
                 Victim::Engine => {
+                    wait_for_backlog(&lapwing);
                     // It serves again, with inserts under way.
                     wait_for_stored(&lapwing, 1.0 + roll(kill, 300) as f64);
                     kill_engine(&lapwing);
@@ -64,6 +69,16 @@ fn wait_for_stored(lapwing: &Lapwing, rows: f64) {
     until("rows stored", TIME_MAX, || match stored()? {
         n if n >= before + rows => Ok(()),
         n => Err(format!("{n} rows after {before}")),
+    });
+}
+
+/// The senders are faster than an engine that dies all the time: now and then it may catch up.
+fn wait_for_backlog(lapwing: &Lapwing) {
+    until("the backlog to shrink", BACKLOG_TIME_MAX, || match lapwing
+        .metric("lapwing_journal_queued_rows")?
+    {
+        n if n <= BACKLOG_ROWS_MAX => Ok(()),
+        n => Err(format!("{n} rows")),
     });
 }
 
