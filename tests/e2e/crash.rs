@@ -1,7 +1,7 @@
 //! Kill -9, again and again: what was acknowledged is found exactly once ([`super::oracle`]).
 //!
 //! The short runs belong to every test run; the long ones are for a person:
-//! `cargo test --test main crash -- --ignored --nocapture`.
+//! `cargo test --test main crash -- --ignored --nocapture`, with 200 kills or LAPWING_KILLS of them.
 
 use std::{process::Command, thread, time::Duration};
 
@@ -103,14 +103,19 @@ fn kills_of_the_engine_lose_and_double_nothing() {
     run(Victim::Engine, 10);
 }
 
+fn kills_of_long_runs() -> u64 {
+    let kills = std::env::var("LAPWING_KILLS");
+    kills.map_or(200, |text| text.parse().expect("a number"))
+}
+
 #[test]
 #[ignore = "takes many minutes"]
 fn two_hundred_kills_of_the_collector() {
-    run(Victim::Collector, 200);
+    run(Victim::Collector, kills_of_long_runs());
 }
 
 #[test]
 #[ignore = "takes many minutes"]
 fn two_hundred_kills_of_the_engine() {
-    run(Victim::Engine, 200);
+    run(Victim::Engine, kills_of_long_runs());
 }
