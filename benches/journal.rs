@@ -56,27 +56,52 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("disk", Durability::Disk),
     ];
     println!("{spans_per_s} LLM spans/s, requests of {SPANS_PER_REQUEST}, {ROUNDS} rounds");
+    let mut all: Vec<(&str, [f64; 3])> = Vec::new();
     for round in 1..=ROUNDS {
         for (name, durability) in modes {
             let figures = runtime.block_on(measure(durability, spans_per_s))?;
-            let at = |q: f64| {
-                let last = figures.latencies.len().saturating_sub(1);
-                let place = (last as f64 * q) as usize;
-                figures
-                    .latencies
-                    .get(place)
-                    .map_or(0.0, Duration::as_secs_f64)
-                    * 1e3
-            };
-            println!(
-                "round {round}  {name:<6}  ack p50 {:6.2} ms  p99 {:7.2} ms  cpu {:6.2} us/span",
-                at(0.5),
-                at(0.99),
+            let row = [
+                figures.latency_ms(0.5),
+                figures.latency_ms(0.99),
                 figures.cpu_us_per_span,
-            );
+            ];
+            println!("round {round}  {}", line(name, row));
+            all.push((name, row));
         }
     }
+    let medians = modes.map(|(name, _)| (name, median(&all, name)));
+    for (name, row) in medians {
+        println!("median   {}", line(name, row));
+    }
+    let [memory, _, disk] = medians.map(|(_, [_, _, cpu])| cpu);
+    println!(
+        "journal on disk: {:.2} us/span more than memory",
+        disk - memory
+    );
     Ok(())
+}
+
+fn line(name: &str, [p50, p99, cpu]: [f64; 3]) -> String {
+    format!("{name:<6}  ack p50 {p50:6.2} ms  p99 {p99:7.2} ms  cpu {cpu:6.2} us/span")
+}
+
+/// Of each figure of a mode.
+fn median(all: &[(&str, [f64; 3])], name: &str) -> [f64; 3] {
+    std::array::from_fn(|at| {
+        let rows = all.iter().filter(|(of, _)| *of == name);
+        let mut values: Vec<f64> = rows.map(|(_, row)| row[at]).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    })
+}
+
+impl Figures {
+    fn latency_ms(&self, q: f64) -> f64 {
+        let last = self.latencies.len().saturating_sub(1);
+        let place = (last as f64 * q) as usize;
+        let latency = self.latencies.get(place).copied().unwrap_or_default();
+        latency.as_secs_f64() * 1e3
+    }
 }
 
 async fn measure(

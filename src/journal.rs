@@ -347,24 +347,18 @@ impl<F: Files> Core<F> {
             return;
         }
         // What freed them must be durable first, or the next start would look for them.
-        if let Err(error) = ledger.flush() {
-            tracing::warn!(%error, "the ledger cannot be synced, so delivered segments stay");
-            return;
-        }
+        let mut done = ledger.flush();
         drop(ledger);
-        for number in leaving {
-            let name = segment::name(number);
-            match self.files.remove(&name) {
-                Ok(()) => self.index.gone(number),
-                // Somebody else was faster.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    self.index.gone(number);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, segment = name, "a delivered segment of the journal stays");
+        if done.is_ok() {
+            for number in leaving {
+                match self.files.remove(&segment::name(number)) {
+                    // Not found: somebody else was faster.
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => done = Err(error),
+                    Ok(()) | Err(_) => self.index.gone(number),
                 }
             }
         }
+        self.health.tidied(done);
     }
 }
 

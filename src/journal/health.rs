@@ -12,6 +12,8 @@ pub struct Health {
     /// Why, for the operator.
     reason: Mutex<String>,
     full: AtomicBool,
+    /// Delivered segments could not be deleted.
+    untidy: AtomicBool,
     /// Groups that found no space on the disk.
     pub no_space: AtomicU64,
     /// Bytes that were no record, found when the journal was opened.
@@ -42,6 +44,19 @@ impl Health {
                 true => tracing::warn!("the journal is full: senders are told to retry"),
                 false => tracing::info!("the journal has room again"),
             }
+        }
+    }
+
+    /// Could what was delivered be deleted? It is told when that changes.
+    pub(super) fn tidied(&self, result: Result<(), std::io::Error>) {
+        if self.untidy.swap(result.is_err(), Relaxed) == result.is_err() {
+            return;
+        }
+        match result {
+            Ok(()) => tracing::info!("delivered segments of the journal are deleted again"),
+            Err(error) => tracing::warn!(%error,
+                "delivered segments of the journal cannot be deleted: they count against its quota \
+                 until they are; check the disk and its permissions"),
         }
     }
 

@@ -4,8 +4,8 @@
 //! right, or stop the watermark. So a jump is not believed until the facts say the same: calls are
 //! told shortly after they end.
 
-/// A smaller difference is none.
-const STEP_MIN_NS: u64 = 60_000_000_000;
+/// A smaller difference is none: it makes nothing stale, and going back would cost the baselines.
+const STEP_MIN_NS: u64 = 600_000_000_000;
 /// Facts in a row that must side with the system clock,
 const FACTS_MIN: u32 = 20;
 /// over at least this long.
@@ -31,11 +31,13 @@ pub struct Time {
 }
 
 impl Time {
-    /// Begins now, or where the snapshot ended, if that is later: either may have had the wrong
+    /// Begins now, or where the snapshot ended, if that is much later: either may have had the wrong
     /// clock, and facts will tell.
     pub fn new(now: Now, snapshot_ns: u64) -> Time {
+        let is_later = snapshot_ns > now.wall_ns.saturating_add(STEP_MIN_NS);
+        let begin_ns = if is_later { snapshot_ns } else { now.wall_ns };
         Time {
-            ahead_ns: difference(now.wall_ns.max(snapshot_ns), now.steady_ns),
+            ahead_ns: difference(begin_ns, now.steady_ns),
             ..Time::default()
         }
     }
@@ -136,5 +138,8 @@ mod tests {
         let snapshot_ns = NOW_NS + HOUR_NS;
         let time = Time::new(at(0, NOW_NS), snapshot_ns);
         assert_eq!(time.ns(at(3, NOW_NS)), snapshot_ns + 3 * SECOND_NS);
+        // Some sender's clock is a minute ahead: that is no wrong clock of ours.
+        let time = Time::new(at(0, NOW_NS), NOW_NS + 60 * SECOND_NS);
+        assert_eq!(time.ns(at(3, NOW_NS)), NOW_NS + 3 * SECOND_NS);
     }
 }

@@ -1,7 +1,7 @@
 //! Kill -9, again and again: what was acknowledged is found exactly once ([`super::oracle`]).
 //!
 //! The short runs belong to every test run; the long ones are for a person:
-//! `cargo test --test main crash -- --ignored --nocapture`.
+//! `cargo test --test main crash -- --ignored --nocapture`, with 200 kills or LAPWING_KILLS of them.
 
 use std::{process::Command, thread, time::Duration};
 
@@ -9,6 +9,10 @@ use lapwing::store::embedded::Door;
 
 use super::oracle::{Oracle, SPANS_PER_BATCH, TIME_MAX};
 use crate::support::{lapwing::Lapwing, wait::until};
+
+/// More rows than this are delivered before the next kill.
+const BACKLOG_ROWS_MAX: f64 = 50_000.0;
+const BACKLOG_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Whom to kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,7 @@ fn run(victim: Victim, kills: u64) {
             oracle.wait_for_more(1 + roll(kill, 150) as usize);
             match victim {
                 Victim::Engine => {
+                    wait_for_backlog(&lapwing);
                     // It serves again, with inserts under way.
                     wait_for_stored(&lapwing, 1.0 + roll(kill, 300) as f64);
                     kill_engine(&lapwing);
@@ -67,6 +72,16 @@ fn wait_for_stored(lapwing: &Lapwing, rows: f64) {
     });
 }
 
+/// The senders are faster than an engine that dies all the time: now and then it may catch up.
+fn wait_for_backlog(lapwing: &Lapwing) {
+    until("the backlog to shrink", BACKLOG_TIME_MAX, || match lapwing
+        .metric("lapwing_journal_queued_rows")?
+    {
+        n if n <= BACKLOG_ROWS_MAX => Ok(()),
+        n => Err(format!("{n} rows")),
+    });
+}
+
 fn kill_engine(lapwing: &Lapwing) {
     let door = Door::read(&lapwing.data_dir())
         .expect("read")
@@ -88,14 +103,19 @@ fn kills_of_the_engine_lose_and_double_nothing() {
     run(Victim::Engine, 10);
 }
 
+fn kills_of_long_runs() -> u64 {
+    let kills = std::env::var("LAPWING_KILLS");
+    kills.map_or(200, |text| text.parse().expect("a number"))
+}
+
 #[test]
 #[ignore = "takes many minutes"]
 fn two_hundred_kills_of_the_collector() {
-    run(Victim::Collector, 200);
+    run(Victim::Collector, kills_of_long_runs());
 }
 
 #[test]
 #[ignore = "takes many minutes"]
 fn two_hundred_kills_of_the_engine() {
-    run(Victim::Engine, 200);
+    run(Victim::Engine, kills_of_long_runs());
 }

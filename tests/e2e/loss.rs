@@ -13,10 +13,12 @@ use crate::support::proxy::Plan;
 
 /// One request in so many meets a fault.
 const FAULT_ONE_IN: u64 = 2;
+/// Many small inserts, so that many of them do.
+const SMALL: &str = "storage.batch.max_rows: 100\nstorage.batch.max_delay: 20ms\n";
 
 fn run(database: &str, spans: usize) {
     let server = server();
-    let (collector, proxy) = behind_proxy(&server, database, "");
+    let (collector, proxy) = behind_proxy(&server, database, SMALL);
     let oracle = Oracle::default();
     thread::scope(|scope| {
         let done = oracle.start(scope, collector.http);

@@ -19,6 +19,9 @@ use crate::{
 
 /// The longest pause while the operator is waited for.
 const HOLD_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// An insert that was not answered in time is given twice as long the next time, up to so many times
+/// the first: a server that is merely slow would never end it.
+const PATIENCE_MAX: u32 = 16;
 /// Failures of a table are logged at most this often.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// ClickHouse's number for "memory limit exceeded".
@@ -36,7 +39,7 @@ pub(super) struct Inserter {
     table: Table,
     config: BatchConfig,
     stats: Arc<TableStats>,
-    /// Halved when the server runs out of memory, and grown again by what succeeds.
+    /// Halved when the server runs out of memory or time, and grown again by what succeeds.
     rows_max: AtomicUsize,
     logged: Mutex<Option<Instant>>,
 }
@@ -85,15 +88,21 @@ impl Inserter {
         };
         let mut backoff = Duration::ZERO;
         let mut refusals = 0;
+        let mut patience = 1;
         loop {
-            let attempt = timeout(self.config.attempt_timeout, self.store.insert(insert)).await;
+            let limit = self.config.attempt_timeout * patience;
+            let attempt = timeout(limit, self.store.insert(insert)).await;
             let error = match attempt {
                 Ok(Ok(())) => {
                     self.succeeded();
                     return Outcome::Stored;
                 }
                 Ok(Err(error)) => error,
-                Err(_) => clickhouse::error::Error::TimedOut.into(),
+                Err(_) => {
+                    patience = (patience * 2).min(PATIENCE_MAX);
+                    self.send_less();
+                    clickhouse::error::Error::TimedOut.into()
+                }
             };
             self.failed(&error, batch.rows);
             let (least, longest) = match &error {
@@ -137,10 +146,15 @@ impl Inserter {
         }
     }
 
+    /// The next batches have half as many rows; those that are planned stay as they are.
+    fn send_less(&self) {
+        let less = (self.rows_max() / 2).max(ROWS_MAX_FLOOR);
+        self.rows_max.store(less.min(self.config.max_rows), Relaxed);
+    }
+
     fn failed(&self, error: &WriteError, rows: usize) {
         if error.code() == Some(MEMORY_LIMIT_EXCEEDED) {
-            let less = (self.rows_max() / 2).max(ROWS_MAX_FLOOR);
-            self.rows_max.store(less.min(self.config.max_rows), Relaxed);
+            self.send_less();
         }
         let (action, does) = match error {
             WriteError::Retry { .. } => (0, "it is sent again, unchanged"),

@@ -252,6 +252,19 @@ async fn a_server_that_hangs_is_in_doubt_and_asked_again() {
     assert_eq!(rig.fake.stored().len(), 1);
 }
 
+/// It ends what it began only for who waits long enough.
+#[tokio::test]
+async fn a_server_that_is_slow_is_given_more_time() {
+    let mut rig = Rig::new([]).await;
+    rig.fake.always(Slow(300));
+    rig.config.attempt_timeout = Duration::from_millis(50);
+    let run = rig.start();
+    run.commit_ok(spans_on([1])).await;
+    run.settle().await;
+    assert!(rig.fake.seen().len() > 1);
+    assert_eq!(rig.fake.stored().len(), 1);
+}
+
 #[tokio::test]
 async fn an_insert_in_doubt_is_the_same_insert_after_a_restart() {
     let rig = Rig::new([StoreAndHang]).await;

@@ -23,6 +23,8 @@ pub enum Answer {
     StoreAndBreakOff,
     /// Store, and never answer.
     StoreAndHang,
+    /// Store and answer after so many milliseconds, unless the client has gone by then.
+    Slow(u64),
 }
 
 /// One insert as it came.
@@ -131,6 +133,9 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, uri: Uri, body: Body) ->
             false => inner.script.pop_front().or(always).unwrap_or(Answer::Keep),
         }
     };
+    if let Answer::Slow(ms) = answer {
+        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+    }
     if !matches!(answer, Answer::Refuse(..) | Answer::BreakOff) {
         let mut inner = inner.lock().expect("lock");
         if inner.tokens.insert(seen.token()) {
@@ -147,7 +152,7 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, uri: Uri, body: Body) ->
             Response::new(Body::from_stream(broken))
         }
         Answer::StoreAndHang => std::future::pending().await,
-        Answer::Keep => Response::new(Body::empty()),
+        Answer::Keep | Answer::Slow(_) => Response::new(Body::empty()),
     }
 }
 
