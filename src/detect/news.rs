@@ -4,9 +4,9 @@ use super::{
     Change, Confidence, Detector, Kind, Observed, Unit,
     cusum::TICK_S,
     evals::{Drop, Verdict},
-    judge::Finding,
     lattice::{self, Key},
     models::News,
+    raise::Finding,
 };
 
 impl Detector {
