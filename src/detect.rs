@@ -7,8 +7,10 @@
 //!
 //! `docs/detector.md` says how it works and where every constant comes from.
 
+mod attempts;
 mod baseline;
 mod cases;
+mod causes;
 mod clock;
 mod config;
 mod cusum;
@@ -27,10 +29,13 @@ mod level;
 mod models;
 mod names;
 mod news;
+mod poisson;
+mod raise;
 mod sample;
 mod signal;
 mod sketch;
 mod snapshot;
+mod tenant;
 mod traffic;
 mod volume;
 mod watch;

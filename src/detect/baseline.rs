@@ -42,6 +42,9 @@ pub const GROWN_BLOCKS: u16 = 6;
 const DRIFT_PRIOR: (f32, f32) = (0.06, 200.0);
 /// The same within a minute.
 const BURST_PRIOR: (f32, f32) = (0.06, 200.0);
+/// The same between keys, until two dozen hours of keys were seen: there may be keys that have no
+/// such failures at all.
+const BETWEEN_PRIOR: (f32, f32) = (1.0, 24.0);
 /// Drift that remains between the short horizon and now.
 const LAG_DRIFT: f32 = 0.2;
 /// Idle blocks after which the last hours say nothing: four half-lives.
@@ -87,6 +90,8 @@ pub struct Pool {
     all: Block,
     drift: [Excess; SIGNALS],
     burst: [Excess; SIGNALS],
+    /// How keys differ from each other.
+    between: [Excess; SIGNALS],
     /// Calls that the pool has seen.
     pub calls: f32,
 }
@@ -168,6 +173,9 @@ impl Baseline {
             if self.long.trials[signal] > GROWN_TRIALS {
                 let p = self.long.hits[signal] / self.long.trials[signal];
                 pool.drift[signal].learn(hour.trials[signal], hour.hits[signal], p, DRIFT_PRIOR);
+                let (n, x) = (self.long.trials[signal], self.long.hits[signal]);
+                let common = pool.share(signal);
+                pool.between[signal].learn(n, x, common, BETWEEN_PRIOR);
             }
         }
     }
@@ -179,11 +187,13 @@ impl Baseline {
         let i = signal.index();
         let (n, x) = (self.long.trials[i], self.long.hits[i]);
         let common = pool.share(i);
-        let strength = (POOL_SHAPE / common).min(POOL_TRIALS_MAX);
+        // Where keys differ more than usual, some having no such failures at all, the pool says less.
+        let shape = POOL_SHAPE.min(1.0 / pool.between[i].value(BETWEEN_PRIOR));
+        let strength = (shape / common).min(POOL_TRIALS_MAX);
         let long = (x + strength * common) / (n + strength);
         let drift = pool.drift[i].value(DRIFT_PRIOR);
         // A gamma prior whose spread is the drift, updated with the last hour's hits.
-        let shape = 1.0 / drift;
+        let steady = 1.0 / drift;
         // What grows for hours must not be followed by the baseline that it is compared with.
         let follow = if signal == Signal::InputHigh {
             0.0
@@ -192,10 +202,12 @@ impl Baseline {
         };
         let (short_n, short_x) = (follow * self.short.trials[i], follow * self.short.hits[i]);
         let expected = short_n * long;
-        let local = long * (short_x + shape) / (expected + shape);
-        let own = 1.0 / (x + POOL_SHAPE);
-        let doubt = (1.0 / (short_x + shape) + LAG_DRIFT * drift + own).sqrt();
-        let p0 = local * (1.0 + DOUBT * doubt);
+        let local = long * (short_x + steady) / (expected + steady);
+        let own = 1.0 / (x + shape);
+        let doubt = (1.0 / (short_x + steady) + LAG_DRIFT * drift + own).sqrt();
+        // What doubt there is moves the odds; a share near one cannot move as a small one can.
+        let error = doubt * local * (1.0 - local.min(1.0));
+        let p0 = local + DOUBT * error;
         let p0 = if signal.is_failure() {
             p0
         } else {
@@ -204,10 +216,29 @@ impl Baseline {
         let burst = pool.burst[i].value(BURST_PRIOR);
         let phi = 1.0 + per_minute * p0 * burst;
         // Half way to the small step must lie beyond what the baseline may do by itself.
-        let small = SPECS[i].least.max(STEP * doubt * local);
+        let small = SPECS[i].least.max(STEP * error);
         let mut rate = Rate::new(p0, small, phi, self.is_grown());
         rate.mean = local;
         rate
+    }
+
+    /// Makes the level of the last blocks that of the baseline: an incident that lasted for so long
+    /// is the new normal.
+    pub fn accept(&mut self, signals: u32) {
+        for signal in (0..SIGNALS).filter(|signal| signals >> signal & 1 != 0) {
+            let blocks = || self.pending.iter().chain([&self.current]);
+            let n: f32 = blocks().map(|block| block.trials[signal]).sum();
+            let x: f32 = blocks().map(|block| block.hits[signal]).sum();
+            if n <= 0.0 {
+                continue;
+            }
+            self.long.hits[signal] = self.long.trials[signal] * x / n;
+            (self.short.trials[signal], self.short.hits[signal]) = (n, x);
+            (self.held.trials[signal], self.held.hits[signal]) = (0.0, 0.0);
+            for block in self.pending.iter_mut().chain([&mut self.current]) {
+                block.frozen &= !(1 << signal);
+            }
+        }
     }
 
     /// Was the key seen long enough for small changes to mean something?
@@ -247,6 +278,7 @@ impl Default for Pool {
             all: Block::default(),
             drift: [Excess::default(); SIGNALS],
             burst: [Excess::default(); SIGNALS],
+            between: [Excess::default(); SIGNALS],
             calls: 0.0,
         }
     }
@@ -270,7 +302,11 @@ impl Pool {
         for signal in 0..SIGNALS {
             self.all.trials[signal] *= keep;
             self.all.hits[signal] *= keep;
-            for excess in [&mut self.drift[signal], &mut self.burst[signal]] {
+            for excess in [
+                &mut self.drift[signal],
+                &mut self.burst[signal],
+                &mut self.between[signal],
+            ] {
                 excess.over *= keep;
                 excess.weight *= keep;
             }

@@ -23,6 +23,8 @@ const FADE_TICKS: f32 = 3.0 * 3600.0 / TICK_S as f32;
 const MIDDLE: f32 = 0.1;
 const LARGE: f32 = 0.4;
 
+/// Ticks between the quiet and half of the evidence of a steep rise.
+const STEEP_TICKS: u32 = 4;
 /// Nats that must be added after the window of a blip.
 const AFTER: f32 = 2.0;
 
@@ -67,6 +69,8 @@ pub struct Candidate {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Track {
     pub s: f32,
+    /// The most that it was, fading too: evidence that falls is no news.
+    peak: f32,
     /// Evidence without the cap, by which scopes are compared.
     pub raw: f32,
     pub onset: u32,
@@ -77,8 +81,9 @@ pub struct Track {
     window: [f32; WINDOW],
     window_sum: f32,
     window_max: f32,
-    /// When the evidence was last below half of what is needed.
+    /// When the evidence was last below half of what is needed, and below what one tick may give.
     low: u32,
+    quiet: u32,
     /// The evidence one window later.
     mark: Option<f32>,
 }
@@ -139,21 +144,16 @@ impl Candidate {
 
     /// Ends the tick; false when no evidence is left.
     pub fn step(&mut self, tick: u32, bar: &Bar) -> bool {
-        let window = bar.window;
         let passed = tick.saturating_sub(self.last_tick);
+        let keep = (-(passed as f32) / FADE_TICKS).exp();
         let mut alive = false;
         for (track, gain) in self.tracks.iter_mut().zip(self.gain) {
-            track.step(
-                tick,
-                passed,
-                window,
-                gain,
-                self.hits,
-                self.trials,
-                self.expected,
-            );
-            track.mark(tick, bar);
-            alive |= track.s > 0.0;
+            if track.begin(tick, gain) && track.gain(gain, keep) {
+                track.count(self.hits, self.trials, self.expected);
+                track.slide(tick, passed, bar.window, gain.min(TICK_CAP));
+                track.mark(tick, bar);
+                alive = true;
+            }
         }
         self.gain = [0.0; ALTERNATIVES];
         (self.hits, self.trials, self.expected) = (0, 0, 0.0);
@@ -187,38 +187,41 @@ impl Candidate {
 // === impl Track ===
 
 impl Track {
-    #[allow(clippy::too_many_arguments)]
-    fn step(
-        &mut self,
-        tick: u32,
-        passed: u32,
-        window: u32,
-        gain: f32,
-        hits: u32,
-        trials: u32,
-        expected: f32,
-    ) {
-        if self.s <= 0.0 {
-            if gain <= 0.0 {
-                return;
-            }
+    /// Is there evidence, from before or from now on?
+    fn begin(&mut self, tick: u32, gain: f32) -> bool {
+        if self.s > 0.0 {
+            return true;
+        }
+        if gain > 0.0 {
             *self = Track {
                 onset: tick,
+                quiet: tick.saturating_sub(1),
                 ..Track::default()
             };
         }
-        let capped = gain.min(TICK_CAP);
-        let keep = (-(passed as f32) / FADE_TICKS).exp();
-        self.s = self.s * keep + capped;
+        gain > 0.0
+    }
+
+    /// Adds evidence; false when none is left.
+    fn gain(&mut self, gain: f32, keep: f32) -> bool {
+        self.s = self.s * keep + gain.min(TICK_CAP);
+        self.peak = self.s.max(self.peak * keep);
         self.raw = self.raw * keep + gain;
         if self.s <= 0.0 {
             *self = Track::default();
-            return;
         }
+        self.s > 0.0
+    }
+
+    fn count(&mut self, hits: u32, trials: u32, expected: f32) {
         self.hits += hits;
         self.trials += trials;
         self.expected += expected;
         self.ticks_hit = self.ticks_hit.saturating_add(u16::from(hits > 0));
+    }
+
+    /// Keeps the evidence of the window, and of the best one.
+    fn slide(&mut self, tick: u32, passed: u32, window: u32, gain: f32) {
         let window = window.clamp(1, WINDOW as u32);
         for skipped in 0..passed.min(window) {
             if let Some(slot) = self.window.get_mut(((tick - skipped) % window) as usize) {
@@ -227,24 +230,34 @@ impl Track {
             }
         }
         if let Some(slot) = self.window.get_mut((tick % window) as usize) {
-            *slot += capped;
-            self.window_sum += capped;
+            *slot += gain;
+            self.window_sum += gain;
         }
         self.window_max = self.window_max.max(self.window_sum);
     }
 
     /// Notes how the evidence stood one window after it began to convince: a blip on top of a
-    /// noisy hour adds nothing after that.
+    /// noisy hour adds nothing after that. What rises steeply out of the quiet began right there.
     fn mark(&mut self, tick: u32, bar: &Bar) {
+        if self.s < TICK_CAP {
+            self.quiet = tick;
+        }
         if self.s < bar.evidence / 2.0 {
             (self.low, self.mark) = (tick, None);
-        } else if self.mark.is_none() && tick >= self.low + bar.window {
+            return;
+        }
+        let began = match self.low.saturating_sub(self.quiet) <= STEEP_TICKS {
+            true => self.quiet.min(self.low),
+            false => self.low,
+        };
+        if self.mark.is_none() && tick >= began + bar.window {
             self.mark = Some(self.s);
         }
     }
 
     fn passes(&self, bar: &Bar, tick: u32) -> bool {
         self.s >= bar.evidence
+            && self.s >= self.peak - AFTER
             && self.mark.is_some_and(|mark| self.s >= mark + AFTER)
             && self.s - self.window_max >= bar.outside
             && self.hits >= bar.hits

@@ -13,7 +13,7 @@ use super::{
     cusum::{Rate, TICK_S},
     evals::Evals,
     evidence::Evidence,
-    lattice::{Key, Lattice, TENANT_LEVEL},
+    lattice::{self, Key, Lattice, TENANT_LEVEL},
     leaf::Leaf,
     ledger::Ledger,
     models::Models,
@@ -292,6 +292,9 @@ impl Detector {
                 let Some(node) = self.lattice.nodes.get_mut(*node_at as usize) else {
                     continue;
                 };
+                if !node.is_tested() {
+                    continue;
+                }
                 let mut mask = node.active | leaf.tick.hit_mask;
                 while mask != 0 {
                     let signal = mask.trailing_zeros() as u8;
@@ -301,8 +304,7 @@ impl Detector {
                     else {
                         continue;
                     };
-                    let levels = Signal::ALL.get(i).map_or(0, |s| s.spec().levels);
-                    if *n == 0 || levels >> node.level & 1 == 0 {
+                    if *n == 0 || !lattice::is_tested(signal, node.level) {
                         continue;
                     }
                     let rate = leaf.rate(i, &self.pool_rates);
@@ -333,25 +335,8 @@ impl Detector {
         }
         self.end_traffic_minute(tick, out);
         self.end_watch_minute(tick, out);
-        for (leaves, signals) in self.ledger.sweep(tick, out) {
-            self.begin_anew(&leaves, signals);
-        }
-    }
-
-    /// Ends the tests of signals at every node that an incident which is over touched.
-    pub(super) fn begin_anew(&mut self, leaves: &[Key], signals: u32) {
-        let mut nodes = self.tenant_nodes.clone();
-        for leaf in leaves.iter().filter_map(|key| self.leaf_of.get(key)) {
-            if let Some(leaf) = self.leaves.get(*leaf as usize) {
-                nodes.extend(&leaf.nodes);
-            }
-        }
-        for at in nodes {
-            if let Some(node) = self.lattice.nodes.get_mut(at as usize) {
-                for signal in Signal::ALL.iter().filter(|s| s.bit() & signals != 0) {
-                    node.drop_test(signal.index() as u8);
-                }
-            }
+        for ended in self.ledger.sweep(tick, out) {
+            self.begin_anew(&ended);
         }
     }
 

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// Something that happened.
 ///
 /// Facts are told one at a time and not kept, so a small one may be as large as a large one.
-#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,

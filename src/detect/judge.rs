@@ -1,11 +1,12 @@
-//! From tests that passed the bar to incidents: which scope, which kind, new or known.
+//! From tests that passed the bar to findings: which scope, which kind, new or known.
 
 use super::{
-    Change, Confidence, Detector, Incident, Kind, Observed, Scope, Severity, Unit,
-    clock::{TICK_NS, end_of},
+    Change, Confidence, Detector, Kind, Observed, Unit,
+    clock::TICK_NS,
     cusum::{Bar, Candidate, TICK_S, Track},
     lattice::{self, Key, PROVIDER_FIRST, SERVICE_FIRST, WHOLE_SERVICE_FIRST, labels},
-    ledger::Entry,
+    ledger::Found,
+    raise::Finding,
     signal::Signal,
 };
 
@@ -17,30 +18,17 @@ const OUTSIDE: f32 = 5.0;
 const HITS_MIN: u32 = 4;
 /// Scopes that explain equally well, nats: a call that was good or bad by chance gives as much.
 const EQUAL: f32 = 0.5;
-/// A rise of so many of all calls wakes somebody.
-const PAGE_RISE: f64 = 0.25;
 /// Rate limits of an unknown kind without one success for so long are a quota: 3 minutes.
 const NO_SUCCESS_TICKS: u32 = 180 / TICK_S;
 /// Share of calls that fail when nothing gets through.
 const NOTHING_THROUGH: f64 = 0.97;
 /// Nats from which a second signal says of what kind the first one is.
 const BESIDE: f32 = 4.0;
+/// Share of the evidence that a storm needs where calls are known to fail: then it is not one of
+/// many scopes at any time, but this one now.
+const STORM_SHARE: f32 = 0.5;
 /// Signals of a retry storm; their evidence is added up.
 const STORM: u32 = Signal::Retry.bit() | Signal::DeepRetry.bit();
-/// Scopes named as not affected.
-const NOT_AFFECTED: usize = 6;
-
-/// Something that should be an incident.
-pub(super) struct Finding {
-    pub kind: Kind,
-    pub key: Key,
-    pub leaves: Vec<Key>,
-    pub signals: u32,
-    pub onset: u32,
-    pub rule: &'static str,
-    pub observed: Observed,
-    pub confidence: Confidence,
-}
 
 impl Detector {
     /// Ends the tick of every test that got evidence; raises what passed.
@@ -65,17 +53,16 @@ impl Detector {
                 continue;
             }
             let evidence = test.evidence();
+            let mut enough = test.passed(&bar, tick).is_some();
+            let hash = node.hash;
             if evidence > HOT_SHARE * bar.evidence {
                 node.hot |= 1 << signal;
             }
-            let enough = match STORM & (1 << signal) != 0 {
-                true => node.storm() >= bar.evidence,
-                false => node
-                    .test(signal)
-                    .is_some_and(|t| t.passed(&bar, tick).is_some()),
-            };
+            if STORM & (1 << signal) != 0 {
+                enough = self.storm(at, bar.evidence) >= bar.evidence;
+            }
             if enough {
-                passed.push((evidence, node.hash, at, signal));
+                passed.push((evidence, hash, at, signal));
             }
         }
         passed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -97,10 +84,10 @@ impl Detector {
 
     /// A test passed: names the scope that explains it best, and raises.
     fn found(&mut self, at: u32, signal: u8, tick: u32, out: &mut Vec<Change>) {
-        let Some(kind) = Signal::ALL
-            .get(usize::from(signal))
-            .and_then(|s| s.spec().kind)
-        else {
+        let Some(signal) = Signal::ALL.get(usize::from(signal)).copied() else {
+            return;
+        };
+        let Some(kind) = signal.spec().kind else {
             return;
         };
         let best = self.scan(at, signal, kind);
@@ -109,7 +96,22 @@ impl Detector {
         };
         let (key, leaves) = (node.key, self.keys(&node.leaves));
         let kind = self.kind_at(kind, at, best);
-        if let Some(open) = self.ledger.explained(kind, &key, &leaves, tick) {
+        let Some(track) = self
+            .lattice
+            .test(best, signal)
+            .map(Candidate::best)
+            .cloned()
+        else {
+            return;
+        };
+        let found = Found {
+            kind,
+            key: &key,
+            leaves: &leaves,
+            onset: track.onset,
+            rise: f64::from(track.hits as f32 - track.expected) / f64::from(track.trials.max(1)),
+        };
+        if let Some(open) = self.ledger.explained(&found, tick) {
             let same = self
                 .ledger
                 .entries
@@ -120,34 +122,41 @@ impl Detector {
                     self.ledger
                         .widen(open, &key, &leaves, &labels(&key, &self.names), tick, out)
                 }
-                false => self.ledger.attach(open, 1 << signal),
+                false => self.ledger.attach(open, signal.bit()),
             }
             return;
         }
-        let Some(track) = node.test(signal).map(Candidate::best) else {
-            return;
-        };
         let scope = labels(&key, &self.names);
-        if track.s < self.config.evidence(kind, &scope) {
+        let needed = self.config.evidence(kind, &scope);
+        let has = match STORM & signal.bit() != 0 {
+            true => self.storm(best, needed),
+            false => track.s,
+        };
+        if has < needed {
             return;
         }
-        if let Some(finding) = self.weigh(kind, signal, key, leaves, &track.clone(), tick) {
+        if let Some(finding) = self.weigh(kind, signal, key, leaves, &track, tick) {
             self.raise(finding, tick, out);
         }
     }
 
+    /// The evidence of a storm at a node, nats; worth more where calls are known to fail.
+    fn storm(&self, at: u32, needed: f32) -> f32 {
+        let (storm, failing) = self.lattice.storm(at);
+        storm / if failing >= needed { STORM_SHARE } else { 1.0 }
+    }
+
     /// What the rise of a signal is called, beside what else rises in the same scope.
     fn kind_at(&self, kind: Kind, at: u32, best: u32) -> Kind {
-        let (Some(node), Some(wide)) = (self.lattice.get(at), self.lattice.get(best)) else {
+        let Some(wide) = self.lattice.get(best) else {
             return kind;
         };
-        let evidence = |signal: Signal| {
-            node.test(signal.index() as u8)
-                .map_or(0.0, Candidate::evidence)
-        };
+        let evidence = |signal: Signal| self.lattice.evidence(at, signal);
         match kind {
             // One service whose clients multiply its failures.
-            Kind::ProviderOutage if wide.key[1] != 0 && wide.storm() >= 0.6 * BESIDE => {
+            Kind::ProviderOutage
+                if wide.key[1] != 0 && self.lattice.storm(best).0 >= 0.6 * BESIDE =>
+            {
                 Kind::RetryStorm
             }
             // Longer prompts alone are growth; longer answers too are somebody spending.
@@ -165,7 +174,7 @@ impl Detector {
     fn weigh(
         &self,
         kind: Kind,
-        signal: u8,
+        signal: Signal,
         key: Key,
         leaves: Vec<Key>,
         track: &Track,
@@ -180,7 +189,7 @@ impl Detector {
             let onset_ns = u64::from(track.onset) * TICK_NS;
             let vague = self
                 .evidence
-                .find(&key, 1 << signal, onset_ns, &self.names)
+                .find(&key, signal.bit(), onset_ns, &self.names)
                 .vague;
             if vague > 0.5 {
                 confidence = Confidence::Medium;
@@ -196,7 +205,7 @@ impl Detector {
             kind,
             key,
             leaves,
-            signals: 1 << signal,
+            signals: signal.bit(),
             onset: track.onset,
             rule: "likelihood_ratio_cusum",
             observed: Observed {
@@ -213,7 +222,7 @@ impl Detector {
     }
 
     /// The node with the most evidence among those that share leaves with a node.
-    fn scan(&self, at: u32, signal: u8, kind: Kind) -> u32 {
+    fn scan(&self, at: u32, signal: Signal, kind: Kind) -> u32 {
         let Some(node) = self.lattice.get(at) else {
             return at;
         };
@@ -240,11 +249,10 @@ impl Detector {
                 .is_some_and(|t| t.leaves.iter().any(|l| node.leaves.contains(l)))
         }));
         let evidence = |at: &u32| {
-            let node = self.lattice.get(*at)?;
-            let raw = |s: u8| node.test(s).map(|t| t.best().raw);
+            let raw = |signal| self.lattice.test(*at, signal).map(|t| t.best().raw);
             match kind {
                 // Where the failures are is where the storm is.
-                Kind::RetryStorm => Some(node.storm() + raw(Signal::Outage.index() as u8)?),
+                Kind::RetryStorm => Some(self.lattice.storm(*at).0 + raw(Signal::Outage)?),
                 _ => raw(signal),
             }
         };
@@ -271,145 +279,5 @@ impl Detector {
             .filter(|(e, _)| *e >= most - EQUAL)
             .map(|(_, at)| *at);
         equal.min_by_key(|at| size(*at)).unwrap_or(at)
-    }
-
-    pub(super) fn keys(&self, leaves: &[u32]) -> Vec<Key> {
-        leaves
-            .iter()
-            .filter_map(|at| self.leaves.get(*at as usize).map(|leaf| leaf.key))
-            .collect()
-    }
-
-    /// Leaves inside of a scope.
-    pub(super) fn leaves_in(&self, key: &Key) -> Vec<Key> {
-        let mut wide = *key;
-        wide[0] = 0;
-        let inside = self
-            .leaves
-            .iter()
-            .filter(|l| lattice::contains(&wide, &l.key));
-        inside.map(|l| l.key).collect()
-    }
-
-    /// Makes an incident of a finding, unless the configuration or an open one says otherwise.
-    pub(super) fn raise(&mut self, finding: Finding, tick: u32, out: &mut Vec<Change>) {
-        let scope = labels(&finding.key, &self.names);
-        let silenced = self.config.disabled.contains(&finding.kind)
-            || self
-                .config
-                .override_of(finding.kind, &scope)
-                .is_some_and(|o| o.disabled);
-        if silenced {
-            return;
-        }
-        if self
-            .ledger
-            .explained(finding.kind, &finding.key, &finding.leaves, tick)
-            .is_some()
-        {
-            self.ledger.attached += 1;
-            return;
-        }
-        let onset_ns = u64::from(finding.onset) * TICK_NS;
-        let found = self
-            .evidence
-            .find(&finding.key, finding.signals, onset_ns, &self.names);
-        let raised_ns = end_of(tick) + u64::from(self.config.lateness_s) * 1_000_000_000;
-        let id = self.names.stable(&finding.key)
-            ^ (finding.kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ u64::from(finding.onset).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let is_failure = finding.signals & (Signal::Tool.bit() * 2 - 1) != 0;
-        let observed = finding.observed;
-        let calls = observed.sample;
-        let incident = Incident {
-            id,
-            kind: finding.kind,
-            severity: severity(finding.kind, &observed),
-            not_affected: self.not_affected(&finding.key, finding.signals),
-            scope,
-            onset_ns,
-            raised_ns,
-            ended_ns: None,
-            failure_class: if is_failure {
-                found.class
-            } else {
-                String::new()
-            },
-            rule: finding.rule.to_owned(),
-            confidence: finding.confidence,
-            exemplars: found.exemplars,
-            codes: found.codes,
-            error: found.error,
-            blast_radius: found.blast_radius,
-            changes: found.changes,
-            impact: super::Impact {
-                calls,
-                failed: if is_failure {
-                    (observed.value * calls as f64).round() as u64
-                } else {
-                    0
-                },
-                tenants: found.tenants,
-                ..super::Impact::default()
-            },
-            observed,
-        };
-        let entry = Entry::new(
-            incident,
-            finding.key,
-            finding.leaves,
-            finding.signals,
-            finding.onset,
-            tick,
-        );
-        self.ledger.open(entry, out);
-    }
-
-    /// Scopes of the same level that have tests without evidence.
-    fn not_affected(&self, key: &Key, signals: u32) -> Vec<Scope> {
-        let shape = |k: &Key| k.map(|sym| sym != 0);
-        let mut well: Vec<_> = self
-            .lattice
-            .nodes
-            .iter()
-            .filter(|n| {
-                !n.leaves.is_empty()
-                    && shape(&n.key) == shape(key)
-                    && n.key != *key
-                    && n.active & signals == 0
-            })
-            .collect();
-        well.sort_by_key(|n| n.hash);
-        well.truncate(NOT_AFFECTED);
-        well.iter().map(|n| labels(&n.key, &self.names)).collect()
-    }
-
-    /// Closes the open incident of a kind with this very scope.
-    pub(super) fn close(&mut self, kind: Kind, key: &Key, tick: u32, out: &mut Vec<Change>) {
-        let mut ended = Vec::new();
-        for entry in &mut self.ledger.entries {
-            if entry.incident.kind == kind && entry.key == *key && entry.closed.is_none() {
-                entry.close(tick, out);
-                ended.push(entry.begins_anew());
-            }
-        }
-        for (leaves, signals) in ended {
-            self.begin_anew(&leaves, signals);
-        }
-    }
-}
-
-fn severity(kind: Kind, observed: &Observed) -> Severity {
-    use Kind::*;
-    match kind {
-        QuotaExhausted | AuthFailure | ProviderOutage | RetryStorm | RunawayTenant | CostBurn
-        | TelemetryGap => Severity::Page,
-        QuotaLow | ModelDeprecation | ModelChange | EvalDrop | ContextGrowth | InputShift => {
-            Severity::Ticket
-        }
-        _ if observed.unit == Unit::Ratio && observed.value - observed.baseline >= PAGE_RISE => {
-            Severity::Page
-        }
-        _ => Severity::Ticket,
     }
 }

@@ -79,7 +79,13 @@ pub struct Node {
     pub active: u32,
     /// Signals that something is going on with, in this block.
     pub hot: u32,
+    /// The finest node of the only leaf in this scope, whose tests are this one's too: the same
+    /// calls would give the same evidence. [`NONE`] = it has tests of its own.
+    only: u32,
 }
+
+/// No node.
+const NONE: u32 = u32::MAX;
 
 /// All nodes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -98,13 +104,78 @@ impl Lattice {
         let mut found = Vec::with_capacity(8);
         for level in 0..TENANT_LEVEL {
             if let Some(node) = self.node(level, key, names) {
-                if let Some(node) = self.nodes.get_mut(node as usize) {
-                    node.leaves.push(leaf);
-                }
                 found.push(node);
+                self.join(node, leaf, found.first().copied().unwrap_or(NONE));
             }
         }
+        found.shrink_to_fit();
         found
+    }
+
+    /// Puts a leaf into a node; `finest` is the leaf's own.
+    fn join(&mut self, at: u32, leaf: u32, finest: u32) {
+        let Some(node) = self.nodes.get_mut(at as usize) else {
+            return;
+        };
+        if node.leaves.is_empty() {
+            node.leaves.reserve_exact(1);
+            node.only = if at == finest { NONE } else { finest };
+            node.leaves.push(leaf);
+            return;
+        }
+        node.leaves.push(leaf);
+        let only = std::mem::replace(&mut node.only, NONE);
+        let level = node.level;
+        // Two leaves are more than one: from now on the tests go separate ways.
+        let Some(first) = self.nodes.get(only as usize) else {
+            return;
+        };
+        let tests: Vec<Candidate> = first
+            .candidates
+            .iter()
+            .filter(|test| is_tested(test.signal, level))
+            .cloned()
+            .collect();
+        if let Some(node) = self.nodes.get_mut(at as usize) {
+            node.active = tests.iter().fold(0, |mask, test| mask | 1 << test.signal);
+            node.candidates = tests;
+        }
+    }
+
+    /// The node that has the tests of a node: itself, or the finest one of its only leaf.
+    pub fn tests_of<'a>(&'a self, node: &'a Node) -> &'a Node {
+        self.nodes.get(node.only as usize).unwrap_or(node)
+    }
+
+    /// The test of a signal at a node, if one is under way.
+    pub fn test(&self, at: u32, signal: Signal) -> Option<&Candidate> {
+        let node = self.get(at)?;
+        let signal = signal.index() as u8;
+        let tests = &self.tests_of(node).candidates;
+        tests
+            .iter()
+            .find(|test| test.signal == signal && is_tested(signal, node.level))
+    }
+
+    /// The evidence for a signal at a node, nats.
+    pub fn evidence(&self, at: u32, signal: Signal) -> f32 {
+        self.test(at, signal).map_or(0.0, Candidate::evidence)
+    }
+
+    /// Evidence of a retry storm at a node: retries beyond the usual, while calls fail more than
+    /// usual. Answers with the evidence for either.
+    pub fn storm(&self, at: u32) -> (f32, f32) {
+        use Signal::*;
+        let failing = [Outage, Broken, RateLimit, Empty, Schema];
+        let failing = failing.map(|signal| self.evidence(at, signal));
+        let failing = failing.into_iter().fold(0.0, f32::max);
+        match failing >= STORM_FAILING {
+            true => (
+                self.evidence(at, Retry) + self.evidence(at, DeepRetry),
+                failing,
+            ),
+            false => (0.0, failing),
+        }
     }
 
     /// The node of a level for a key; `None` when the key does not name what defines the level.
@@ -121,6 +192,7 @@ impl Lattice {
             candidates: Vec::new(),
             active: 0,
             hot: 0,
+            only: NONE,
         };
         let at = match self.free.pop() {
             Some(at) => at,
@@ -198,6 +270,8 @@ impl Node {
         let at = match self.candidates.iter().position(|c| c.signal == signal) {
             Some(at) => at,
             None => {
+                // Most scopes have one test under way or none, and there are many scopes.
+                self.candidates.reserve_exact(1);
                 self.candidates.push(Candidate::new(signal, tick));
                 self.active |= 1 << signal;
                 self.candidates.len() - 1
@@ -206,35 +280,25 @@ impl Node {
         self.candidates.get_mut(at)
     }
 
-    /// The test of a signal, if one is under way.
-    pub fn test(&self, signal: u8) -> Option<&Candidate> {
-        self.candidates.iter().find(|c| c.signal == signal)
-    }
-
-    /// Evidence of a retry storm: retries beyond the usual, while calls fail more than usual.
-    pub fn storm(&self) -> f32 {
-        let evidence = |signal: Signal| {
-            self.test(signal.index() as u8)
-                .map_or(0.0, Candidate::evidence)
-        };
-        let failing = [
-            Signal::Outage,
-            Signal::Broken,
-            Signal::RateLimit,
-            Signal::Empty,
-            Signal::Schema,
-        ];
-        if failing.into_iter().map(evidence).fold(0.0, f32::max) < STORM_FAILING {
-            return 0.0;
-        }
-        evidence(Signal::Retry) + evidence(Signal::DeepRetry)
+    /// Does it have tests of its own?
+    pub fn is_tested(&self) -> bool {
+        self.only == NONE
     }
 
     /// Ends the test of a signal.
     pub fn drop_test(&mut self, signal: u8) {
         self.candidates.retain(|c| c.signal != signal);
+        if self.candidates.is_empty() {
+            self.candidates = Vec::new();
+        }
         self.active &= !(1 << signal);
     }
+}
+
+/// Is a signal tested at a level?
+pub fn is_tested(signal: u8, level: u8) -> bool {
+    let signal = Signal::ALL.get(usize::from(signal));
+    signal.is_some_and(|s| s.spec().levels >> level & 1 != 0)
 }
 
 /// The part of a key that a level names.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    attempts::Attempts,
     baseline::{Baseline, FORGOTTEN, Pool},
     cusum::Rate,
     fit::Fit,
@@ -23,6 +24,8 @@ const USUAL_ATTEMPTS: u16 = 3;
 const OWED_TICKS: usize = 8;
 /// Values from which quantiles are trusted.
 const SKETCH_LEAST: f32 = 100.0;
+/// Attempts of the last minutes: half-life one of them, so that a storm shows when it is told.
+const ATTEMPTS_KEEP: f32 = 0.5;
 /// Half-life of sketches, in blocks: two days.
 const SKETCH_KEEP: f32 = 0.997_6;
 
@@ -94,9 +97,6 @@ pub struct TickCounts {
     pub trials: [u16; SIGNALS],
     pub hits: [u16; SIGNALS],
     pub hit_mask: u32,
-    pub failed: u32,
-    pub tokens: f64,
-    pub cost: f64,
 }
 
 /// What is kept of a busy leaf.
@@ -116,6 +116,8 @@ pub struct Warm {
     /// Signals not learned from, because something is going on.
     frozen: u32,
     pub seen: [[Sym; 3]; 5],
+    /// Of the last minutes.
+    pub attempts: Attempts,
 }
 
 // === impl Leaf ===
@@ -139,6 +141,7 @@ impl Leaf {
         }
         if let Some(warm) = &mut self.warm {
             warm.measure(call, &mut trials, &mut hits);
+            warm.attempts.count(call);
             warm.retries(call, tick, &mut trials, &mut hits, &mut self.tick);
         }
         let counts = &mut self.tick;
@@ -147,9 +150,6 @@ impl Leaf {
             *x = x.saturating_add((hits >> i & 1) as u16);
         }
         counts.hit_mask |= hits;
-        counts.failed += u32::from(call.failed);
-        counts.tokens += f64::from(call.tokens());
-        counts.cost += f64::from(call.cost.unwrap_or(0.0));
         hits
     }
 
@@ -185,6 +185,14 @@ impl Leaf {
             }
         }
         warm.minute = [[0; SIGNALS]; 2];
+        warm.attempts.fade(ATTEMPTS_KEEP);
+    }
+
+    /// What the last blocks were like is normal from now on, for signals.
+    pub fn accept(&mut self, signals: u32) {
+        if let Some(warm) = &mut self.warm {
+            warm.baseline.accept(signals);
+        }
     }
 
     /// Ends the block: counts become baselines, thresholds and rates are made new.
@@ -211,6 +219,7 @@ impl Warm {
             minute: [[0; SIGNALS]; 2],
             frozen: 0,
             seen: Default::default(),
+            attempts: Attempts::default(),
         }
     }
 

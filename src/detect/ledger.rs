@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Change, Incident, Kind, Scope, State,
+    attempts::Attempts,
+    causes::explains,
     clock::end_of,
     cusum::TICK_S,
     lattice::{Key, contains},
@@ -25,17 +27,25 @@ const CALM_HITS: f64 = 4.0;
 const REFIRE_TICKS: u32 = 1800 / TICK_S;
 /// After 8 hours a level is the new normal.
 const ACCEPT_TICKS: u32 = 8 * 3600 / TICK_S;
+/// How long a new normal explains its symptoms: a day.
+const ACCEPTED_TICKS: u32 = 24 * 3600 / TICK_S;
 /// What grows for days is normal after one: 24 hours.
 const ACCEPT_SLOW_TICKS: u32 = 24 * 3600 / TICK_S;
 /// Leaves remembered of an incident that grows.
 const LEAVES_MAX: usize = 1000;
 /// Share of the rise below which it counts as over.
 const CLOSE_SHARE: f64 = 0.4;
+/// A rise so many times that of an incident which has been open for half an hour is another one,
+/// not its slow start; for as many calls of late as say so without doubt.
+const OUTGROWN: f64 = 4.0;
+const OUTGROWN_TRIALS: f64 = 100.0;
 /// The gauge forgets half in five minutes, or in ten calls where calls are rare.
 const GAUGE_TICKS: f64 = 300.0 / TICK_S as f64;
 const GAUGE_CALLS: f64 = 10.0;
 /// Effects that begin this long after a model was changed are not its effects.
 const MODEL_CHANGE_TICKS: u32 = 2 * 3600 / TICK_S;
+/// The same for evaluations, which run a few times a day: a day.
+const MODEL_CHANGE_EVAL_TICKS: u32 = 24 * 3600 / TICK_S;
 
 /// Open and lately closed incidents.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -61,12 +71,49 @@ pub struct Entry {
     pub opened: u32,
     pub onset: u32,
     pub closed: Option<u32>,
+    /// How it was closed.
+    end: End,
     gauge: Gauge,
     /// Trials and hits since the onset.
     total: (f64, f64),
     calm_since: Option<u32>,
     /// Trials since.
     calm_trials: f64,
+    /// Of the minutes before it was raised, and since.
+    pub attempts: Attempts,
+}
+
+/// How an incident ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// What rose came down.
+    Over,
+    /// It lasted for so long that it is the new normal.
+    Accepted,
+    /// It has become so much more, so long after it began, that it is another one.
+    Outgrown,
+}
+
+/// What an incident leaves behind.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub leaves: Vec<Key>,
+    /// Signals whose tests begin anew.
+    pub signals: u32,
+    /// Those of them whose present level is the baseline from now on.
+    pub accepted: u32,
+}
+
+/// What was found, as far as an open incident may explain it.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    pub kind: Kind,
+    pub key: &'a Key,
+    pub leaves: &'a [Key],
+    /// What is noticed late may have begun at once.
+    pub onset: u32,
+    /// By how much it rose, in the unit of [`super::Observed`].
+    pub rise: f64,
 }
 
 /// The share of hits now.
@@ -81,12 +128,17 @@ struct Gauge {
 
 impl Ledger {
     /// Is there an open incident (or one closed a moment ago) that explains this finding?
-    pub fn explained(&self, kind: Kind, key: &Key, leaves: &[Key], tick: u32) -> Option<usize> {
+    pub fn explained(&self, found: &Found<'_>, tick: u32) -> Option<usize> {
+        let within = match found.kind {
+            Kind::EvalDrop => MODEL_CHANGE_EVAL_TICKS,
+            _ => MODEL_CHANGE_TICKS,
+        };
         self.entries.iter().position(|e| {
-            let same = e.incident.kind == kind;
-            let age = tick.saturating_sub(e.opened);
-            let lasting = e.incident.kind != Kind::ModelChange || age <= MODEL_CHANGE_TICKS;
-            (same || lasting && explains(e.incident.kind, kind)) && e.touches(key, leaves)
+            let same = e.incident.kind == found.kind && e.is_back(found.rise, tick);
+            let age = found.onset.saturating_sub(e.opened);
+            let lasting = e.incident.kind != Kind::ModelChange || age <= within;
+            let cause = explains(e.incident.kind, found.kind) && lasting && e.lives_at(found.onset);
+            (same || cause) && e.touches(found.key, found.leaves)
         })
     }
 
@@ -151,19 +203,24 @@ impl Ledger {
 
     /// Closes what is over; once a minute.
     ///
-    /// Answers with scopes and signals that may begin anew.
-    pub fn sweep(&mut self, tick: u32, out: &mut Vec<Change>) -> Vec<(Vec<Key>, u32)> {
+    /// Answers with what may begin anew.
+    pub fn sweep(&mut self, tick: u32, out: &mut Vec<Change>) -> Vec<Ended> {
         let mut ended = Vec::new();
         for entry in &mut self.entries {
-            if entry.closed.is_none() && entry.signals != 0 && entry.is_over(tick) {
-                entry.close(tick, out);
-                ended.push(entry.begins_anew());
+            if entry.closed.is_none()
+                && entry.signals != 0
+                && let Some(end) = entry.ends(tick)
+            {
+                ended.push(entry.close(end, tick, out));
             }
         }
-        self.entries.retain(|e| {
-            e.closed
-                .is_none_or(|at| tick.saturating_sub(at) < REFIRE_TICKS)
-        });
+        // What is accepted goes on, and so do its symptoms, until the baselines know them.
+        let kept = |e: &Entry| match e.end {
+            End::Accepted => e.closed_for(tick) < ACCEPTED_TICKS,
+            End::Over => e.is_fresh(tick),
+            End::Outgrown => false,
+        };
+        self.entries.retain(kept);
         ended
     }
 
@@ -206,9 +263,40 @@ impl Entry {
             opened: tick,
             onset,
             closed: None,
+            end: End::Over,
             calm_since: None,
             calm_trials: 0.0,
+            attempts: Attempts::default(),
         }
+    }
+
+    /// Ticks since it was closed; 0 = it is open.
+    fn closed_for(&self, tick: u32) -> u32 {
+        self.closed.map_or(0, |at| tick.saturating_sub(at))
+    }
+
+    /// Is it open, or closed a moment ago?
+    fn is_fresh(&self, tick: u32) -> bool {
+        self.closed_for(tick) < REFIRE_TICKS
+    }
+
+    /// Is what rose by so much this incident, open or come back? What comes back several times as
+    /// large is another one.
+    fn is_back(&self, rise: f64, tick: u32) -> bool {
+        let small = rise <= OUTGROWN * self.rise();
+        self.is_fresh(tick) && (self.closed.is_none() || small)
+    }
+
+    /// Did it go on when something else began?
+    fn lives_at(&self, tick: u32) -> bool {
+        let over = self.calm_since.or(self.closed);
+        self.end == End::Accepted || over.is_none_or(|over| tick <= over)
+    }
+
+    /// By how much the number rose.
+    fn rise(&self) -> f64 {
+        let seen = &self.incident.observed;
+        (seen.value - seen.baseline).max(0.0)
     }
 
     /// Do the scopes share calls?
@@ -231,6 +319,8 @@ impl Entry {
         if let Some(cost) = call.cost {
             *impact.cost_usd.get_or_insert(0.0) += f64::from(cost);
         }
+        self.attempts.count(call);
+        impact.amplification = self.attempts.amplification();
         let gauge = &mut self.gauge;
         let passed = f64::from(tick.saturating_sub(gauge.tick));
         let rare = 0.5_f64.powf(1.0 / GAUGE_CALLS);
@@ -244,107 +334,54 @@ impl Entry {
         gauge.tick = tick;
     }
 
-    fn is_over(&mut self, tick: u32) -> bool {
+    /// Has it come to its end?
+    fn ends(&mut self, tick: u32) -> Option<End> {
         // What was seen at first was seen because it was much; the mean since is lower.
         let seen = &self.incident.observed;
         let value = seen.value.min(self.total.1 / self.total.0.max(1.0));
         let limit = seen.baseline + CLOSE_SHARE * (value - seen.baseline).max(0.0);
-        if self.gauge.hits / self.gauge.trials.max(1.0) > limit {
+        let now = self.gauge.hits / self.gauge.trials.max(1.0);
+        if now - seen.baseline > OUTGROWN * self.rise()
+            && self.gauge.trials >= OUTGROWN_TRIALS
+            && tick.saturating_sub(self.opened) > REFIRE_TICKS
+        {
+            return Some(End::Outgrown);
+        }
+        if now > limit {
             self.calm_since = None;
             self.calm_trials = 0.0;
             let slow = matches!(
                 self.incident.kind,
                 Kind::ContextGrowth | Kind::CostBurn | Kind::InputShift
             );
-            return tick.saturating_sub(self.opened)
-                > if slow {
-                    ACCEPT_SLOW_TICKS
-                } else {
-                    ACCEPT_TICKS
-                };
+            let lasts = if slow {
+                ACCEPT_SLOW_TICKS
+            } else {
+                ACCEPT_TICKS
+            };
+            return (tick.saturating_sub(self.opened) > lasts).then_some(End::Accepted);
         }
         let since = *self.calm_since.get_or_insert(tick);
         let enough =
             self.calm_trials * value >= CALM_HITS || tick.saturating_sub(since) > ACCEPT_TICKS;
-        tick.saturating_sub(since) >= CALM_TICKS && enough
-    }
-
-    /// The leaves and signals whose tests begin anew after it.
-    pub fn begins_anew(&self) -> (Vec<Key>, u32) {
-        let own = signal::of_kind(self.incident.kind);
-        (self.leaves.clone(), self.signals | self.symptoms | own)
+        (tick.saturating_sub(since) >= CALM_TICKS && enough).then_some(End::Over)
     }
 
     /// Ends it.
-    pub fn close(&mut self, tick: u32, out: &mut Vec<Change>) {
+    pub fn close(&mut self, end: End, tick: u32, out: &mut Vec<Change>) -> Ended {
         self.closed = Some(tick);
+        self.end = end;
         self.incident.ended_ns = Some(end_of(self.calm_since.unwrap_or(tick)));
         out.push(Change {
             at_ns: end_of(tick),
             state: State::Closed,
             incident: self.incident.clone(),
         });
+        let seen = self.signals | self.symptoms;
+        Ended {
+            leaves: self.leaves.clone(),
+            signals: seen | signal::of_kind(self.incident.kind),
+            accepted: if end == End::Accepted { seen } else { 0 },
+        }
     }
-}
-
-/// Which kinds are symptoms of which, in the same scope at the same time.
-pub fn explains(cause: Kind, symptom: Kind) -> bool {
-    use Kind::*;
-    let symptoms: &[Kind] = match cause {
-        ProviderOutage => &[
-            LatencyShift,
-            EmptyRise,
-            RateLimitSpike,
-            TruncatedRise,
-            EvalDrop,
-        ],
-        QuotaExhausted => &[RateLimitSpike, RetryStorm, QuotaLow, EvalDrop],
-        RateLimitSpike => &[RetryStorm, LatencyShift, QuotaLow],
-        RetryStorm => &[
-            ProviderOutage,
-            RateLimitSpike,
-            LatencyShift,
-            CostBurn,
-            RunawayTenant,
-        ],
-        ModelChange => &[
-            EvalDrop,
-            LatencyShift,
-            SchemaViolationRise,
-            CostBurn,
-            TruncatedRise,
-            RefusalRise,
-            UnapprovedModel,
-        ],
-        EmptyRise | SchemaViolationRise | ToolErrorRise => &[RetryStorm, EvalDrop, LatencyShift],
-        TruncatedRise => &[EvalDrop, SchemaViolationRise, CostBurn, LatencyShift],
-        LatencyShift => &[ProviderOutage],
-        CostBurn => &[
-            ContextGrowth,
-            LatencyShift,
-            TruncatedRise,
-            RateLimitSpike,
-            InputShift,
-        ],
-        RunawayTenant => &[
-            CostBurn,
-            RateLimitSpike,
-            ContextGrowth,
-            LatencyShift,
-            InputShift,
-        ],
-        InputShift => &[EvalDrop, LatencyShift, ContextGrowth],
-        ContextGrowth => &[
-            InputShift,
-            CostBurn,
-            LatencyShift,
-            ContextThrash,
-            RunawayTenant,
-        ],
-        RefusalRise | ContentFilterRise => &[RefusalRise, EvalDrop],
-        ModelDeprecation => &[InvalidRequestRise, AuthFailure],
-        TelemetryGap => &[],
-        _ => &[],
-    };
-    symptoms.contains(&symptom)
 }

@@ -46,6 +46,9 @@ impl Default for Names {
 impl Names {
     /// The number of a name, new or not.
     pub fn intern(&mut self, text: &str) -> Sym {
+        if text.is_empty() && !self.texts.is_empty() {
+            return 0;
+        }
         if let Some(sym) = self.index.get(text) {
             return *sym;
         }

@@ -5,9 +5,9 @@ use super::{
     cusum::TICK_S,
     evals::DROP,
     evals::{Drop, Verdict},
-    judge::Finding,
     lattice::{self, Key},
     models::News,
+    raise::Finding,
 };
 
 impl Detector {

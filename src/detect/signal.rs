@@ -7,42 +7,6 @@ use crate::call::FailureClass;
 
 use super::Kind;
 
-/// A question. The number is the bit in a mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Signal {
-    RateLimit,
-    Quota,
-    Auth,
-    Outage,
-    /// Of the outages, those that the provider tells itself: timeouts, which every day has, left out.
-    Broken,
-    Empty,
-    Truncated,
-    Refusal,
-    Filter,
-    Schema,
-    Invalid,
-    ContextLength,
-    Deprecated,
-    Tool,
-    /// Of the failures that invite a retry: was it retried?
-    Retry,
-    /// An attempt beyond what clients do on a normal day.
-    DeepRetry,
-    Latency,
-    LatencyTail,
-    Ttft,
-    InputLow,
-    UserLow,
-    InputHigh,
-    CostHigh,
-    OutputHigh,
-}
-
-/// Number of signals.
-pub const SIGNALS: usize = 24;
-
 /// What is known of a signal beforehand.
 pub struct Spec {
     /// What its rise is called; `None` = evidence for others only.
@@ -86,33 +50,58 @@ const fn silent(prior: f32) -> Spec {
     }
 }
 
-/// The table, in the order of [`Signal`].
-pub static SPECS: [Spec; SIGNALS] = [
-    spec(Kind::RateLimitSpike, 0.02, 0.025, 56, METERED),
-    spec(Kind::QuotaExhausted, 0.0003, 0.04, 16, METERED),
-    spec(Kind::AuthFailure, 0.0005, 0.04, 30, METERED),
-    spec(Kind::ProviderOutage, 0.04, 0.03, 56, WIDE),
-    spec(Kind::ProviderOutage, 0.008, 0.02, 56, WIDE),
-    spec(Kind::EmptyRise, 0.01, 0.02, 56, WIDE),
-    spec(Kind::TruncatedRise, 0.015, 0.025, 30, WIDE),
-    spec(Kind::RefusalRise, 0.005, 0.02, 30, WIDE),
-    spec(Kind::ContentFilterRise, 0.003, 0.02, 30, WIDE),
-    spec(Kind::SchemaViolationRise, 0.02, 0.025, 30, WIDE),
-    spec(Kind::InvalidRequestRise, 0.002, 0.025, 30, WIDE),
-    spec(Kind::ContextThrash, 0.001, 0.03, 56, OURS),
-    spec(Kind::ModelDeprecation, 0.0002, 0.02, 16, WIDE),
-    spec(Kind::ToolErrorRise, 0.025, 0.05, 56, OURS),
-    spec(Kind::RetryStorm, 0.5, 0.2, 56, OURS),
-    spec(Kind::RetryStorm, 0.0005, 0.01, 56, OURS),
-    spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
-    spec(Kind::LatencyShift, 0.008, 0.04, 56, WIDE),
-    spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
-    spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
-    spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
-    spec(Kind::ContextGrowth, 0.04, 0.14, 56, OURS),
-    spec(Kind::CostBurn, 0.04, 0.1, 56, OURS),
-    silent(0.04),
-];
+/// Makes the questions, what is known of each and their list, so that they cannot disagree.
+macro_rules! signals {
+    ($($(#[$doc:meta])* $name:ident: $spec:expr,)*) => {
+        /// A question. The number is the bit in a mask.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Signal {
+            $($(#[$doc])* $name,)*
+        }
+
+        /// Number of signals.
+        pub const SIGNALS: usize = [$(Signal::$name),*].len();
+
+        impl Signal {
+            /// Every signal, in order.
+            pub const ALL: [Signal; SIGNALS] = [$(Signal::$name),*];
+        }
+
+        /// The table, in the order of [`Signal`].
+        pub static SPECS: [Spec; SIGNALS] = [$($spec),*];
+    };
+}
+
+signals! {
+    RateLimit: spec(Kind::RateLimitSpike, 0.02, 0.025, 56, METERED),
+    Quota: spec(Kind::QuotaExhausted, 0.0003, 0.04, 16, METERED),
+    Auth: spec(Kind::AuthFailure, 0.0005, 0.04, 30, METERED),
+    Outage: spec(Kind::ProviderOutage, 0.04, 0.03, 56, WIDE),
+    /// Of the outages, those that the provider tells itself: timeouts, which every day has, left out.
+    Broken: spec(Kind::ProviderOutage, 0.008, 0.02, 56, WIDE),
+    Empty: spec(Kind::EmptyRise, 0.01, 0.02, 56, WIDE),
+    Truncated: spec(Kind::TruncatedRise, 0.015, 0.025, 30, WIDE),
+    Refusal: spec(Kind::RefusalRise, 0.005, 0.02, 30, WIDE),
+    Filter: spec(Kind::ContentFilterRise, 0.003, 0.02, 30, WIDE),
+    Schema: spec(Kind::SchemaViolationRise, 0.02, 0.025, 30, WIDE),
+    Invalid: spec(Kind::InvalidRequestRise, 0.002, 0.025, 30, WIDE),
+    ContextLength: spec(Kind::ContextThrash, 0.001, 0.03, 56, OURS),
+    Deprecated: spec(Kind::ModelDeprecation, 0.0002, 0.02, 16, WIDE),
+    Tool: spec(Kind::ToolErrorRise, 0.025, 0.05, 56, OURS),
+    /// Of the failures that invite a retry: was it retried?
+    Retry: spec(Kind::RetryStorm, 0.5, 0.2, 56, OURS),
+    /// An attempt beyond what clients do on a normal day.
+    DeepRetry: spec(Kind::RetryStorm, 0.0005, 0.01, 56, OURS),
+    Latency: spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
+    LatencyTail: spec(Kind::LatencyShift, 0.008, 0.04, 56, WIDE),
+    Ttft: spec(Kind::LatencyShift, 0.03, 0.1, 56, WIDE),
+    InputLow: spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
+    UserLow: spec(Kind::InputShift, 0.05, 0.12, 30, OURS),
+    InputHigh: spec(Kind::ContextGrowth, 0.04, 0.14, 56, OURS),
+    CostHigh: spec(Kind::CostBurn, 0.04, 0.1, 56, OURS),
+    OutputHigh: silent(0.04),
+}
 
 /// The signal of a failure class; `None` when nothing is raised on it.
 pub fn of_class(class: FailureClass) -> Option<Signal> {
@@ -174,37 +163,6 @@ pub fn invites_retry(class: FailureClass) -> bool {
 // === impl Signal ===
 
 impl Signal {
-    /// Every signal, in order.
-    pub const ALL: [Signal; SIGNALS] = {
-        use Signal::*;
-        [
-            RateLimit,
-            Quota,
-            Auth,
-            Outage,
-            Broken,
-            Empty,
-            Truncated,
-            Refusal,
-            Filter,
-            Schema,
-            Invalid,
-            ContextLength,
-            Deprecated,
-            Tool,
-            Retry,
-            DeepRetry,
-            Latency,
-            LatencyTail,
-            Ttft,
-            InputLow,
-            UserLow,
-            InputHigh,
-            CostHigh,
-            OutputHigh,
-        ]
-    };
-
     /// The position in tables.
     pub fn index(self) -> usize {
         self as usize

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     Change, Confidence, Detector, Dimension, Kind, Observed, Unit,
     cusum::TICK_S,
-    judge::Finding,
     lattice::{self, Key},
+    ledger::{End, Entry},
     names::Sym,
+    poisson::Turn,
+    raise::Finding,
     sample::Sample,
-    volume::{Cell, Turn, Volume},
+    tenant::Cell,
+    volume::{Held, Volume},
 };
 
 /// Tenants of services that are counted; more are not watched, only their service is.
@@ -106,17 +109,20 @@ impl Traffic {
             let Some(cell) = self.cells.get_mut(at as usize) else {
                 continue;
             };
-            let Some(service) = self.volumes.get(cell.service as usize) else {
+            let Some(service) = self.volumes.get_mut(cell.service as usize) else {
                 continue;
             };
             let turn = cell.end_minute(service, tick);
+            if turn == Turn::Normal {
+                explained.push((service.key, Held::Accepted));
+            }
             if cell.is_watched() {
                 still.push(at);
                 if service
                     .expected()
                     .is_some_and(|expected| cell.is_main(expected))
                 {
-                    explained.push(service.key);
+                    explained.push((service.key, Held::ByTenant));
                 }
             }
             if turn != Turn::Nothing {
@@ -131,14 +137,18 @@ impl Traffic {
         }
         self.live = still;
         for volume in &mut self.volumes {
-            let held = explained
+            let ours = explained
                 .iter()
-                .any(|key| lattice::overlap(key, &volume.key));
+                .filter(|(key, _)| lattice::overlap(key, &volume.key));
+            let held = ours.fold(Held::No, |held, (_, by)| match held {
+                Held::Accepted => held,
+                _ => *by,
+            });
             let turn = volume.end_minute(tick, held);
             let kind = match turn {
                 Turn::Nothing => continue,
                 Turn::Silent { .. } | Turn::Back => Kind::TelemetryGap,
-                Turn::Rose { .. } | Turn::Over => Kind::CostBurn,
+                Turn::Rose { .. } | Turn::Over | Turn::Normal => Kind::CostBurn,
             };
             verdicts.push(Verdict {
                 kind,
@@ -162,22 +172,57 @@ impl Traffic {
     }
 }
 
+fn is_feature(key: &Key) -> bool {
+    key[Dimension::Feature as usize] != 0
+}
+
+/// Do two scopes differ in nothing but the feature?
+fn are_siblings(a: &Key, b: &Key) -> bool {
+    let (mut a, mut b) = (*a, *b);
+    (
+        a[Dimension::Feature as usize],
+        b[Dimension::Feature as usize],
+    ) = (0, 0);
+    a == b
+}
+
 impl Detector {
     /// Ends the minute of every counter.
     pub(super) fn end_traffic_minute(&mut self, tick: u32, out: &mut Vec<Change>) {
         let mut verdicts = self.traffic.end_minute(tick);
-        // What is narrow is raised first; the wider is then a part of it.
+        // What is narrow is raised first, and the wider is then a part of it; but when several
+        // features of a service grow together it is the service that grows.
+        let rising = verdicts
+            .iter()
+            .filter(|v| matches!(v.turn, Turn::Rose { .. }) && is_feature(&v.key));
+        let rising: Vec<Key> = rising.map(|v| v.key).collect();
         verdicts.sort_by_key(|v| {
-            (
-                v.kind != Kind::RunawayTenant,
-                v.key[Dimension::Feature as usize] == 0,
-            )
+            let several = rising.iter().filter(|k| are_siblings(k, &v.key)).count() > 1;
+            (v.kind != Kind::RunawayTenant, is_feature(&v.key) == several)
         });
         for verdict in verdicts {
             let (kind, key) = (verdict.kind, verdict.key);
+            let open = |e: &Entry| {
+                e.incident.kind == kind && e.closed.is_none() && e.key != key && is_feature(&e.key)
+            };
+            if matches!(verdict.turn, Turn::Rose { .. })
+                && is_feature(&key)
+                && self
+                    .ledger
+                    .entries
+                    .iter()
+                    .any(|e| open(e) && are_siblings(&e.key, &key))
+            {
+                self.ledger.attached += 1;
+                continue;
+            }
             let observed = match verdict.turn {
                 Turn::Over | Turn::Back => {
-                    self.close(kind, &key, tick, out);
+                    self.end(kind, &key, End::Over, tick, out);
+                    continue;
+                }
+                Turn::Normal => {
+                    self.end(kind, &key, End::Accepted, tick, out);
                     continue;
                 }
                 Turn::Nothing => continue,

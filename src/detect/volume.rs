@@ -1,4 +1,4 @@
-//! How many calls come: sudden growth, one tenant that runs away, silence.
+//! How many calls of a service come: what is expected, growth, silence.
 //!
 //! What is expected is taken from the same hour, and the hours beside it, of the last seven days:
 //! the second largest for "too many", so that a weekday is not compared with a Sunday, and the
@@ -6,7 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{cusum::TICK_S, lattice::Key};
+use super::{
+    cusum::TICK_S,
+    lattice::Key,
+    poisson::{Poisson, Turn},
+};
 
 /// Hours remembered: a week.
 const HOURS: usize = 168;
@@ -17,38 +21,20 @@ const LEARN_HOURS: u32 = 49;
 const RATE_MIN: f32 = 0.2;
 /// Of the busiest five minutes at this hour, this share may be lasting: a batch fills a part of an hour.
 const PEAK_SHARE: f32 = 0.6;
-/// Evidence fades, share kept a minute: e-fold in 45 minutes.
-const FADE: f32 = 0.978;
 /// Days of history before a silence means something.
 const SILENCE_DAYS: usize = 3;
 /// A campaign or a second batch may triple the traffic; from five times somebody has to know.
 const GROWTH: (f32, f32) = (2.7, 4.8);
-/// One tenant's calls vary more than a service's: four times is a good customer, ten is a loop.
-const RUNAWAY: (f32, f32) = (4.0, 10.0);
-/// Squared coefficient of variation of a minute's rate beyond chance (0.5 in the public traces).
-const BURST: f32 = 0.25;
-/// Nats that one minute may give, and that are needed.
-const MINUTE_CAP: f32 = 4.0;
-const EVIDENCE: f32 = 10.0;
-/// Minutes and calls that are needed beside.
-const MINUTES_MIN: u32 = 4;
-const CALLS_MIN: f32 = 30.0;
 /// Time constant of the peak, minutes.
 const PEAK_MINUTES: f32 = 4.0;
 /// Expected calls in a silence that chance does not explain (e^-20), and its least length.
 const SILENT_CALLS: f32 = 20.0;
 const SILENT_MINUTES: f32 = 15.0;
-/// Minutes below half of the alternative after which it is over; and until it is normal (8 h).
-const CALM_MINUTES: u16 = 10;
-const ACCEPT_MINUTES: u32 = 480;
-/// Share of the service's calls that a tenant is expected to have at least: seen for a day, and new.
-const SHARE_KNOWN: f32 = 0.02;
-const SHARE_NEW: f32 = 0.2;
-const DAY_TICKS: u32 = 86_400 / TICK_S;
-/// Of the service's excess, the tenant must hold this share.
-const EXCESS_SHARE: f32 = 0.5;
+/// Hours until the week's history knows a new normal: the same hour of the day before and its
+/// neighbours must be whole.
+const KNOWN_HOURS: u32 = 26;
 /// Half-life of a tenant's share, minutes: 3 days.
-const SHARE_KEEP: f32 = 0.999_84;
+pub const SHARE_KEEP: f32 = 0.999_84;
 
 /// The calls of a scope over time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,50 +57,20 @@ pub struct Volume {
     silent_minutes: f32,
     pub long: f32,
     test: Poisson,
+    /// A new normal that the history does not know yet: its factor, and the hour from which on it
+    /// is known.
+    accepted: Option<(f32, u32)>,
 }
 
-/// A sequential test of a rate.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct Poisson {
-    pub s: f32,
-    pub onset: u32,
-    calls: f32,
-    minutes: u32,
-    open: bool,
-    calm: u16,
-}
-
-/// One tenant of a service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Cell {
-    pub service: u32,
-    pub tenant: u32,
-    long: f32,
-    first: u32,
-    last: u32,
-    minute: f32,
-    service_since: f32,
-    test: Poisson,
-}
-
-/// What the end of a minute says.
+/// Who answers for the volume of a service.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Turn {
-    Nothing,
-    /// Calls a minute now and expected, and since when.
-    Rose {
-        now: f32,
-        expected: f32,
-        calls: f32,
-        onset: u32,
-    },
-    Over,
-    /// Silent for so many minutes, with so many calls expected.
-    Silent {
-        minutes: f32,
-        expected: f32,
-    },
-    Back,
+pub enum Held {
+    /// The service itself.
+    No,
+    /// One tenant whose excess is under suspicion.
+    ByTenant,
+    /// The tenant's excess has become normal in this minute, so the service's is too.
+    Accepted,
 }
 
 // === impl Volume ===
@@ -137,6 +93,7 @@ impl Volume {
             silent_minutes: 0.0,
             long: 0.0,
             test: Poisson::default(),
+            accepted: None,
         }
     }
 
@@ -152,32 +109,50 @@ impl Volume {
 
     /// Calls a minute that are expected at most; `None` = not known yet.
     pub fn expected(&self) -> Option<f32> {
-        self.high
+        let factor = self.accepted.map_or(1.0, |(factor, _)| factor);
+        self.high.map(|high| high * factor)
     }
 
     /// Ends the minute.
-    pub fn end_minute(&mut self, tick: u32, held: bool) -> Turn {
+    pub fn end_minute(&mut self, tick: u32, held: Held) -> Turn {
         let now = std::mem::take(&mut self.minute);
         let hour = tick / HOUR_TICKS;
         if hour != self.hour {
             self.end_hour(hour);
         }
-        let accepted = self.test.minutes > ACCEPT_MINUTES;
-        let cap = self
-            .high
-            .filter(|_| !accepted)
-            .map_or(f32::MAX, |high| 2.0 * high);
-        self.this_hour += now.min(cap);
-        self.lately += (now.min(cap) - self.lately) / PEAK_MINUTES;
+        let expected = self.expected();
+        // What is too much is not history; twice the usual is, so that growth is followed.
+        let known = now.min(expected.map_or(f32::MAX, |expected| 2.0 * expected));
+        self.this_hour += known;
+        self.lately += (known - self.lately) / PEAK_MINUTES;
         self.peak = self.peak.max(self.lately);
-        self.long = self.long * SHARE_KEEP + now.min(cap);
+        self.long = self.long * SHARE_KEEP + known;
         if let Some(turn) = self.silence(now) {
             return turn;
         }
-        match self.high {
-            Some(high) if !held => self.test.step(now, high, GROWTH, tick),
-            _ => Turn::Nothing,
+        let Some(expected) = expected else {
+            return Turn::Nothing;
+        };
+        if held != Held::No && !self.test.open {
+            self.test.count(now, expected);
+            if held == Held::Accepted {
+                self.accept();
+            }
+            return Turn::Nothing;
         }
+        let turn = self.test.step(now, expected, GROWTH, tick);
+        if turn == Turn::Normal {
+            self.accept();
+        }
+        turn
+    }
+
+    /// Makes the level since the onset the new normal.
+    fn accept(&mut self) {
+        let test = std::mem::take(&mut self.test);
+        let before = self.accepted.map_or(1.0, |(factor, _)| factor);
+        let factor = before * test.factor().max(1.0);
+        self.accepted = Some((factor, self.hour + KNOWN_HOURS));
     }
 
     fn silence(&mut self, now: f32) -> Option<Turn> {
@@ -212,6 +187,7 @@ impl Volume {
             }
         }
         self.hour = hour;
+        self.accepted = self.accepted.filter(|(_, known)| hour < *known);
         let mut same = self.same_hours(hour, &self.hours);
         let peak = self
             .same_hours(hour, &self.peaks)
@@ -243,123 +219,5 @@ impl Volume {
             .filter_map(|at| of.get(at as usize % HOURS).copied())
             .filter(|calls| *calls >= 0.0)
             .collect()
-    }
-}
-
-// === impl Poisson ===
-
-impl Poisson {
-    /// Ends a minute with `now` calls where `expected` are usual; a rate of `bounds.0` times that
-    /// is no news, one of `bounds.1` times is.
-    fn step(&mut self, now: f32, expected: f32, bounds: (f32, f32), tick: u32) -> Turn {
-        let (low, high) = (expected * bounds.0, expected * bounds.1);
-        if self.open {
-            self.minutes += 1;
-            let calm = now < (low + high) / 2.0;
-            self.calm = if calm { self.calm + 1 } else { 0 };
-            if self.calm < CALM_MINUTES && self.minutes <= ACCEPT_MINUTES {
-                return Turn::Nothing;
-            }
-            *self = Poisson::default();
-            return Turn::Over;
-        }
-        let phi = 1.0 + BURST * expected;
-        let gain = (now * (high / low).ln() - (high - low)) / phi;
-        if self.s <= 0.0 {
-            *self = Poisson {
-                onset: tick.saturating_sub(60 / TICK_S),
-                ..Poisson::default()
-            };
-        }
-        self.s = self.s * FADE + gain.min(MINUTE_CAP);
-        if self.s <= 0.0 {
-            return Turn::Nothing;
-        }
-        self.calls += now;
-        self.minutes += 1;
-        if self.s < EVIDENCE || self.minutes < MINUTES_MIN || self.calls < CALLS_MIN {
-            return Turn::Nothing;
-        }
-        self.open = true;
-        Turn::Rose {
-            now: self.calls / self.minutes as f32,
-            expected,
-            calls: self.calls,
-            onset: self.onset,
-        }
-    }
-}
-
-// === impl Cell ===
-
-impl Cell {
-    pub fn new(service: u32, tenant: u32, tick: u32) -> Cell {
-        Cell {
-            service,
-            tenant,
-            long: 0.0,
-            first: tick,
-            last: tick,
-            minute: 0.0,
-            service_since: 0.0,
-            test: Poisson::default(),
-        }
-    }
-
-    /// Counts calls; true when they are the first of the minute.
-    pub fn add(&mut self, calls: f32) -> bool {
-        let first = self.minute == 0.0;
-        self.minute += calls;
-        first
-    }
-
-    /// Is it under suspicion, so that it has to be looked at every minute?
-    pub fn is_watched(&self) -> bool {
-        self.test.s > 0.0 || self.test.open
-    }
-
-    /// Does it explain that the service has so many calls?
-    pub fn is_main(&self, expected: f32) -> bool {
-        let minutes = self.test.minutes as f32;
-        let excess = (self.service_since - expected * minutes).max(0.0);
-        (self.test.s > 2.0 || self.test.open) && self.test.calls >= EXCESS_SHARE * excess
-    }
-
-    /// Ends the minute, beside the volume of the service.
-    pub fn end_minute(&mut self, service: &Volume, tick: u32) -> Turn {
-        let now = std::mem::take(&mut self.minute);
-        let passed = tick.saturating_sub(self.last) as f32 / (60.0 / TICK_S as f32);
-        self.long *= SHARE_KEEP.powf(passed);
-        self.last = tick;
-        let share = self.long / service.long.max(1.0);
-        let floor = if tick.saturating_sub(self.first) < DAY_TICKS {
-            SHARE_NEW
-        } else {
-            SHARE_KNOWN
-        };
-        if !self.is_watched() {
-            self.service_since = 0.0;
-        }
-        let Some(expected) = service.expected() else {
-            self.long += now;
-            return Turn::Nothing;
-        };
-        self.service_since += service.now();
-        let own = (share.max(floor) * expected).max(0.02);
-        self.long += if self.is_watched() {
-            now.min(2.0 * own)
-        } else {
-            now
-        };
-        let before = self.test;
-        let turn = self.test.step(now, own, RUNAWAY, tick);
-        if matches!(turn, Turn::Rose { .. }) && !self.is_main(expected) {
-            self.test = Poisson {
-                s: before.s.min(EXCESS_SHARE * EVIDENCE),
-                ..before
-            };
-            return Turn::Nothing;
-        }
-        turn
     }
 }

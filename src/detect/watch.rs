@@ -9,8 +9,8 @@ use super::{
     clock::TICK_NS,
     config::{self, lies_in},
     cusum::TICK_S,
-    judge::Finding,
     lattice::{self, Key, labels},
+    raise::Finding,
     sample::Sample,
 };
 
