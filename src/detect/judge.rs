@@ -182,8 +182,7 @@ impl Detector {
     ) -> Option<Finding> {
         let value = f64::from(track.hits) / f64::from(track.trials.max(1));
         let baseline = f64::from(track.expected) / f64::from(track.trials.max(1));
-        let spec = Signal::ALL.get(usize::from(signal)).map(|s| s.spec());
-        let least = f64::from(spec.map_or(0.0, |s| s.least));
+        let least = f64::from(signal.spec().least);
         let (mut kind, mut confidence) = (kind, Confidence::High);
         if kind == Kind::RateLimitSpike {
             let onset_ns = u64::from(track.onset) * TICK_NS;
