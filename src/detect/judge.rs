@@ -65,7 +65,15 @@ impl Detector {
                 passed.push((evidence, hash, at, signal));
             }
         }
-        passed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        // A storm explains the failures that it multiplies, so it comes first.
+        let later = |signal: u8| STORM & (1 << signal) == 0;
+        passed.sort_by(|a, b| {
+            let evidence = b.0.total_cmp(&a.0);
+            later(a.3)
+                .cmp(&later(b.3))
+                .then(evidence)
+                .then(a.1.cmp(&b.1))
+        });
         for (_, _, at, signal) in passed {
             self.found(at, signal, tick, out);
         }
