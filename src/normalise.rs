@@ -26,8 +26,8 @@ mod vocabulary;
 #[path = "../tests/support/otlp.rs"]
 pub(crate) mod otlp;
 
-/// Doors for the fuzzer; no other build has them.
-#[cfg(fuzzing)]
+/// Doors for the fuzzers.
+#[doc(hidden)]
 pub mod fuzzing;
 
 pub use attributes::{AttributeTable, AttributeTableError};

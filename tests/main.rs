@@ -23,6 +23,8 @@ mod errors;
 mod failures;
 /// The embedded store's HTTP interface, spoken to by ClickHouse's own clients.
 mod front;
+/// Recorded texts, broken at random, before the readers of texts from outside.
+mod fuzz;
 /// Captured requests of real instrumentations, and the calls they come to.
 mod golden;
 /// A newcomer's path, from the README's own lines.

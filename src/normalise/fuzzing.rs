@@ -1,4 +1,5 @@
-//! Doors to the readers of recorded texts for the fuzz targets. Not for anything else.
+//! Doors to the readers of recorded texts for the fuzz targets and `tests/fuzz.rs`. Not for anything
+//! else.
 
 use super::{json::Json, messages};
 use crate::call::Role;
