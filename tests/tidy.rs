@@ -16,7 +16,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("alert", &["call", "detect", "enrich", "store"]),
     ("journal", &["block", "pipeline", "store"]),
     ("detect", &["call"]),
-    ("watch", &["alert", "detect", "journal"]),
+    ("history", &["detect", "store"]),
+    ("watch", &["alert", "detect", "history", "journal", "store"]),
     ("forward", &["block", "call", "decode", "journal", "proto"]),
     (
         "config",

@@ -43,6 +43,15 @@ struct Shared {
     restarts: AtomicU64,
 }
 
+impl Shared {
+    fn door(&self) -> std::sync::MutexGuard<'_, Door> {
+        // A door is replaced as a whole: whoever broke off left a whole one.
+        self.door
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
 impl Embedded {
     /// Gets the library if need be, starts the child and waits until it serves.
     pub async fn start(config: EmbeddedConfig) -> Result<Self, EmbeddedError> {
@@ -103,11 +112,7 @@ impl Embedded {
 
     /// How to write: the same URL, user and key for the whole life of this value.
     pub fn endpoint(&self) -> Door {
-        self.shared
-            .door
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        self.shared.door().clone()
     }
 
     /// Address of the read-only door.
@@ -173,18 +178,17 @@ async fn watch_over(
                 }
             }
         };
-        shared.restarts.fetch_add(1, Ordering::Relaxed);
-        let door = {
-            let mut door = shared
-                .door
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            door.pid = child.pid;
-            door.clone()
+        // The file first: who sees the new process here finds it there, too.
+        let before = shared.door().clone();
+        let door = Door {
+            pid: child.pid,
+            ..before
         };
         if let Err(error) = write_door(&shared.config.data_dir, &door) {
             tracing::warn!(%error, "other commands may not find the embedded store");
         }
+        shared.restarts.fetch_add(1, Ordering::Relaxed);
+        *shared.door() = door;
     }
 }
 
