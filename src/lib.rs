@@ -26,7 +26,7 @@ pub mod block;
 
 pub mod store;
 
-pub mod history;
+pub mod past;
 
 pub mod journal;
 

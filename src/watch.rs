@@ -38,8 +38,8 @@ use crate::{
     alert::AlertHandle,
     clock,
     detect::{self, Change, Detector, DetectorConfig, Fact},
-    history,
     journal::{Journal, OnDurable, Position},
+    past,
     store::Store,
 };
 
@@ -306,10 +306,10 @@ impl Watcher {
         let (mut changes, mut open) = (Vec::new(), HashMap::new());
         let detector = &mut self.detector;
         let told = self.runtime.block_on(async {
-            let Some(first) = history::begins(store).await? else {
+            let Some(first) = past::begins(store).await? else {
                 return Ok(0);
             };
-            history::tell(store, (from_ns.max(first), to_ns), |fact| {
+            past::tell(store, (from_ns.max(first), to_ns), |fact| {
                 detector.observe(fact, &mut changes);
                 for change in changes.drain(..) {
                     match change.state {

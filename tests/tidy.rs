@@ -16,8 +16,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("alert", &["call", "detect", "enrich", "store"]),
     ("journal", &["block", "pipeline", "store"]),
     ("detect", &["call"]),
-    ("history", &["detect", "store"]),
-    ("watch", &["alert", "detect", "history", "journal", "store"]),
+    ("past", &["detect", "store"]),
+    ("watch", &["alert", "detect", "journal", "past", "store"]),
     ("forward", &["block", "call", "decode", "journal", "proto"]),
     (
         "config",

@@ -18,7 +18,7 @@ use super::{Failure, detect, say, target};
 use crate::{
     config::{self, Config},
     detect::{Change, Detector, DetectorConfig, Kind, State},
-    history,
+    past,
     store::Store,
 };
 
@@ -78,7 +78,7 @@ pub(super) async fn run(
     let learn = ago(options.since.saturating_add(options.learn));
     let read = |error| anyhow::Error::new(error).context("cannot read the past from the store");
     // Nothing is asked about days before the first call.
-    let begin = match history::begins(&store).await.map_err(read)? {
+    let begin = match past::begins(&store).await.map_err(read)? {
         Some(first) => learn.max(first),
         None => to,
     };
@@ -87,7 +87,7 @@ pub(super) async fn run(
         ..config.detection.clone()
     });
     let (mut changes, mut found) = (Vec::new(), Found::default());
-    let facts = history::tell(&store, (begin, to), |fact| {
+    let facts = past::tell(&store, (begin, to), |fact| {
         detector.observe(fact, &mut changes);
         found.take(&mut changes, from, out);
     });

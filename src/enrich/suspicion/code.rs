@@ -9,6 +9,10 @@ mod printed;
 mod query;
 mod statement;
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use self::{
     config::{config_points, markup},
     printed::{is_place, written_by_program},
@@ -29,7 +33,8 @@ const PROSE_WORDS_MIN: usize = 9;
 
 /// Is the text code, or does it have some?
 pub(in crate::enrich) fn has_code(text: &str) -> bool {
-    if memchr::memmem::find(text.as_bytes(), b"```").is_some() {
+    static FENCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("```"));
+    if FENCE.find(text.as_bytes()).is_some() {
         return true;
     }
     let text = text
@@ -203,7 +208,7 @@ fn is_body(line: &str) -> bool {
 
 /// Many words, and an end as of a sentence.
 fn is_prose(line: &str) -> bool {
-    let words = line.split_whitespace();
+    let words = line.split([' ', '\t']).filter(|w| !w.is_empty());
     let plain = words.filter(|w| {
         let w = w.trim_end_matches(['.', ',', ';', ':', '?', '!']);
         w.bytes()

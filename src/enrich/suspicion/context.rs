@@ -3,7 +3,12 @@
 //! A heading or a tag whose name says that texts follow, and then none. What a text says about
 //! contexts or documents is no heading.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::beginning;
+use crate::words::Words;
 
 /// What retrieved texts are called, as the last word of a heading or inside the name of a tag.
 const NOUNS: &[&str] = &[
@@ -96,9 +101,10 @@ const NEXT: &[&str] = &[
 
 /// Is there a place for retrieved texts, with nothing in it?
 pub(in crate::enrich) fn empty_context(text: &str) -> bool {
+    static FIELD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"context\""));
     let text = beginning(text);
     (memchr::memchr(b'<', text.as_bytes()).is_some() && tagged_nothing(text))
-        || memchr::memmem::find(text.as_bytes(), b"\"context\"").is_some() && field_nothing(text)
+        || FIELD.find(text.as_bytes()).is_some() && field_nothing(text)
         || headed_nothing(text)
 }
 
@@ -149,9 +155,8 @@ fn field_nothing(text: &str) -> bool {
 /// `Context:` and then the next heading, or the end, or a word for nothing.
 fn headed_nothing(text: &str) -> bool {
     let lines: Vec<&str> = text.lines().collect();
-    let announced = ["following", "below"]
-        .iter()
-        .any(|word| text.contains(word));
+    static ANNOUNCING: LazyLock<Words> = LazyLock::new(|| Words::new(["following", "below"]));
+    let announced = ANNOUNCING.are_in(text);
     lines.iter().enumerate().any(|(n, line)| {
         let below = lines.get(n + 1..).unwrap_or_default();
         if announced && announces(line) {

@@ -43,7 +43,8 @@ pub(super) fn config_points(line: &str, indent: usize, below: &str, seen: &mut S
         return 2;
     }
     let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-    if DIRECTIVES.contains(&first) && !rest.is_empty() && rest.split(' ').count() <= 8 {
+    let loud = first.starts_with(|c: char| c.is_ascii_uppercase());
+    if loud && DIRECTIVES.contains(&first) && !rest.is_empty() && rest.split(' ').count() <= 8 {
         return 1;
     }
     // `[section]` with `key = value` below it.

@@ -1,44 +1,54 @@
 //! Statements: what a line of a program has, whatever its language: assignments, calls, operators,
 //! imports.
 
+use std::sync::LazyLock;
+
 use super::{is_name_byte, is_prose};
+use crate::words::Words;
+
+/// What only code has.
+const SURE: &[&str] = &[
+    "=> {",
+    "});",
+    "();",
+    "#include <",
+    "#include \"",
+    "<?php",
+    "?>",
+    "console.log(",
+    "System.out",
+    "std::",
+    "println!",
+    " := ",
+    " === ",
+    " !== ",
+    "{ |",
+    "%>%",
+    "$this->",
+    "@Override",
+    "__init__",
+    "let rec ",
+    " |> ",
+    ".then(",
+    "printf(",
+];
+/// What code has, and now and then a sentence.
+const PERHAPS: &[&str] = &[
+    " == ", " != ", " && ", " || ", "self.", "this.", " -> ", "::", "=> ", " += ", "++", "->",
+    " <- ", "lambda ", "await ", "return ", "print(", "import ", "null;", "!(", "[0]", "$_",
+];
 
 /// Assignments, calls, operators and ends of statements.
 pub(super) fn statement(line: &str) -> u32 {
-    const SURE: &[&str] = &[
-        "=> {",
-        "});",
-        "();",
-        "#include <",
-        "#include \"",
-        "<?php",
-        "?>",
-        "console.log(",
-        "System.out",
-        "std::",
-        "println!",
-        " := ",
-        " === ",
-        " !== ",
-        "{ |",
-        "%>%",
-        "$this->",
-        "@Override",
-        "__init__",
-        "let rec ",
-        " |> ",
-        ".then(",
-        "printf(",
-    ];
-    const PERHAPS: &[&str] = &[
-        " == ", " != ", " && ", " || ", "self.", "this.", " -> ", "::", "=> ", " += ", "++", "->",
-        " <- ", "lambda ", "await ", "return ", "print(", "import ", "null;", "!(", "[0]", "$_",
-    ];
+    // Most lines have none of them: one search instead of one for each.
+    static MARKS: LazyLock<Words> =
+        LazyLock::new(|| Words::new(SURE.iter().chain(PERHAPS).copied()));
     const BINDS: &[&str] = &[
         "let ", "const ", "var ", "val ", "my ", "local ", "final ", "mut ",
     ];
     let prose = is_prose(line);
-    let sure = SURE.iter().any(|mark| line.contains(mark));
+    let marked = MARKS.are_in(line);
+    let sure = marked && SURE.iter().any(|mark| line.contains(mark));
     if line.starts_with("#!/") || (sure && !prose) {
         return 2;
     }
@@ -46,7 +56,10 @@ pub(super) fn statement(line: &str) -> u32 {
     let calls = calls(line);
     let assigns =
         assigns(line) || BINDS.iter().any(|word| line.starts_with(word)) && line.contains(" = ");
-    let marks = PERHAPS.iter().filter(|mark| line.contains(**mark)).count();
+    let marks = match marked {
+        true => PERHAPS.iter().filter(|mark| line.contains(**mark)).count(),
+        false => 0,
+    };
     let imports = imports(line);
     if imports == 2 {
         return 2;
@@ -79,6 +92,13 @@ pub(super) fn statement(line: &str) -> u32 {
 
 /// `import x from 'y'`, `from x import y`, `use a::b;`, `using X;`, `require("x")`, `library(x)`
 fn imports(line: &str) -> u32 {
+    // Few lines begin like one: the rest is not looked at.
+    const BEGINS: &[&str] = &[
+        "from ", "import ", "use ", "using ", "package ", "require", "open ", "library(",
+    ];
+    if !BEGINS.iter().any(|word| line.starts_with(word)) {
+        return 0;
+    }
     let words = line.split_whitespace().count();
     let from_import = line.starts_with("from ") && line.contains(" import ") && words <= 12;
     let from_text = line.starts_with("import ")

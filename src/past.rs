@@ -1,4 +1,4 @@
-//! History: the facts of calls and evaluations that are in the store, in the order in which they
+//! Past: the facts of calls and evaluations that are in the store, in the order in which they
 //! ended, so that the detector can be run over the past.
 //!
 //! They are what the journal told when they were new, with two differences: late evidence is in
