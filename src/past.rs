@@ -130,7 +130,7 @@ fn calls_sql(store: &Store, from_ns: u64, to_ns: u64) -> String {
          substringUTF8(error_message, 1, 300) AS error_message, retry_after_ms, \
          ifNull(streaming, false) AS streaming, attempt, \
          notEmpty(tool_names) OR finish_reason IN ('tool_calls', 'tool_use', 'function_call') AS used_tools, \
-         input_tokens, output_tokens, CAST(cost_usd * 1000000000, 'Nullable(UInt64)') AS cost_nano_usd, \
+         input_tokens, output_tokens, CAST(round(toFloat64(cost_usd) * 1e9), 'Nullable(UInt64)') AS cost_nano_usd, \
          message_count > 0 AS recorded, input_chars, user_chars, output_chars, sample_weight \
          FROM {database}.llm_calls \
          WHERE timestamp >= {start} AND timestamp < {end} AND duplicate_of = '' \

@@ -33,7 +33,7 @@ fn call(ago_s: u64, now: u64) -> SpanOf {
         true => call.exception("openai.RateLimitError", QUOTA).failed(QUOTA),
         false => call
             .attr("gen_ai.response.model", "gpt-4o-2024-08-06")
-            .attr("gen_ai.usage.input_tokens", 200)
+            .attr("gen_ai.usage.input_tokens", 20_000)
             .attr("gen_ai.usage.output_tokens", 50),
     }
 }
