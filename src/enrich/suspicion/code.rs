@@ -16,7 +16,7 @@ use memchr::memmem::Finder;
 use self::{
     config::{config_points, markup},
     printed::{is_place, written_by_program},
-    query::{command, query},
+    query::{command, is_program, query},
     statement::statement,
 };
 
@@ -110,10 +110,23 @@ fn is_plain(line: &str) -> bool {
         memchr::memchr_iter(b'(', bytes)
             .any(|at| at > 0 && bytes.get(at - 1).is_some_and(|b| is_name_byte(*b)))
     };
-    // A short line in small letters may be a command, an import or a key.
+    // A short line in small letters may be a command, an import or a key; by its first word.
     let short = small && line.len() <= SHORT_BYTES_MAX;
     let key = kinds & COLON != 0 && line.trim_end().ends_with(':') && short;
+    let short = short && (kinds & (COLON | OPTION | BRACKET) != 0 || begins_code(line));
     !(touching || short || key)
+}
+
+/// Is the first word one that code without any sign begins with?
+fn begins_code(line: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "await", "begin", "break", "class", "continue", "defer", "do", "done", "else", "end",
+        "esac", "except", "fi", "finally", "from", "go", "import", "let", "local", "loop", "my",
+        "open", "package", "pass", "raise", "require", "return", "select", "then", "throw", "try",
+        "use", "using", "val", "var", "yield",
+    ];
+    let first = line.trim_start().split(' ').next().unwrap_or("");
+    WORDS.binary_search(&first).is_ok() || is_program(first)
 }
 
 /// What earlier lines had that a later one completes.
