@@ -56,6 +56,9 @@ const SNAPSHOT_EVERY_FILLING: Duration = Duration::from_secs(5);
 const STALE_NS: u64 = 3_600_000_000_000;
 /// What a detector without a state learns from: its volumes and evaluations look back a week.
 const LEARN_NS: u64 = 7 * 86_400_000_000_000;
+/// How long it may learn, and how often it looks whether it must end.
+const LEARN_TIME_MAX: Duration = Duration::from_secs(60);
+const LEARN_LOOK: Duration = Duration::from_millis(100);
 /// ClickHouse's numbers for a store that nothing was made in yet.
 const UNKNOWN_TABLE: u32 = 60;
 const UNKNOWN_DATABASE: u32 = 81;
@@ -260,7 +263,7 @@ impl Watcher {
 
     fn follow(&mut self, feed: &Feed, configs: &Receiver<DetectorConfig>, stop: &AtomicBool) {
         if let Some(store) = self.learn_from.take() {
-            self.learn(&store);
+            self.learn(&store, stop);
         }
         self.catch_up();
         let (mut ticked, mut saved) = (Instant::now(), Instant::now());
@@ -300,12 +303,15 @@ impl Watcher {
 
     /// Runs the detector over what is stored, so that a lost state, or a new collector beside an old
     /// one, costs no baseline. What was over is not told again; what still goes on is.
-    fn learn(&mut self, store: &Store) {
+    ///
+    /// Nothing is detected meanwhile, so it takes a minute at most; a detector that was stopped in
+    /// the past says nothing about what goes on.
+    fn learn(&mut self, store: &Store, stop: &AtomicBool) {
         let to_ns = clock::wall_ns();
         let from_ns = to_ns.saturating_sub(LEARN_NS);
         let (mut changes, mut open) = (Vec::new(), HashMap::new());
         let detector = &mut self.detector;
-        let told = self.runtime.block_on(async {
+        let told = async {
             let Some(first) = past::begins(store).await? else {
                 return Ok(0);
             };
@@ -321,7 +327,25 @@ impl Watcher {
                 }
             })
             .await
+        };
+        let over = async {
+            let begun = Instant::now();
+            while !stop.load(Relaxed) && begun.elapsed() < LEARN_TIME_MAX {
+                tokio::time::sleep(LEARN_LOOK).await;
+            }
+        };
+        let told = self.runtime.block_on(async {
+            tokio::select! {
+                told = told => Some(told),
+                () = over => None,
+            }
         });
+        let Some(told) = told else {
+            tracing::warn!(
+                "the detector had no time to learn from all that is stored, and begins with a part of it"
+            );
+            return;
+        };
         match told {
             Ok(0) => {}
             Ok(facts) => tracing::info!(facts, "the detector learned from what is stored"),
