@@ -37,7 +37,7 @@ use crate::{
     },
     redact::Redactor,
     store::{
-        Store, Target, WriteError,
+        Store, Target,
         embedded::{Embedded, EmbeddedConfig},
         migrate::{self, MigrateError},
         schema::Layout,
@@ -297,7 +297,7 @@ async fn deliver(
             match &prepared {
                 // Set once: this comes once.
                 Ok(()) => _ = delivering.set(journal.deliver_to(store.clone(), batch.clone())),
-                Err(error) if tell.is_none() || is_passing(error) => not_ready(error),
+                Err(error) if tell.is_none() || error.is_passing() => not_ready(error),
                 Err(_) => {}
             }
             if let Some(tell) = tell.take() {
@@ -314,16 +314,12 @@ async fn deliver(
         }
     });
     match tokio::time::timeout(STORE_WAIT_MAX, first).await {
-        Ok(Ok(Err(error))) if !is_passing(&error) => {
+        Ok(Ok(Err(error))) if !error.is_passing() => {
             task.abort();
             Err(error.into())
         }
         _ => Ok(Some(task)),
     }
-}
-
-fn is_passing(error: &MigrateError) -> bool {
-    matches!(error, MigrateError::Store(WriteError::Retry { .. }))
 }
 
 fn not_ready(why: &MigrateError) {

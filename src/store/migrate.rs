@@ -1,11 +1,14 @@
 //! Migrate: brings the database to the schema of this binary.
 //!
-//! One migrator at a time: whoever creates the lock table migrates, the others wait. Every
-//! statement is idempotent, so a migrator that died half-way is simply repeated. A database that
-//! is newer than the binary is refused, one that is older is brought up; nothing is ever dropped
-//! or rewritten here.
+//! One migrator at a time: whoever creates the lock table migrates, the others wait. The lock
+//! bears its owner's mark, so that who lost the connection in the middle finds its own lock and
+//! goes on. Every statement is idempotent, so a migrator that died half-way is simply repeated. A
+//! database that is newer than the binary is refused, one that is older is brought up; nothing is
+//! ever dropped or rewritten here.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -23,6 +26,12 @@ const LOCK_STALE_S: u32 = 300;
 
 /// ClickHouse's number for "that table exists already".
 const TABLE_ALREADY_EXISTS: u32 = 57;
+
+/// This process as the owner of a lock.
+static OWNER: LazyLock<String> = LazyLock::new(|| {
+    let process = std::process::id();
+    format!("{process}-{:016x}", RandomState::new().hash_one(process))
+});
 
 /// The schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +75,19 @@ pub enum MigrateError {
     List(#[from] serde_json::Error),
 }
 
+impl MigrateError {
+    /// Will the same attempt succeed later, without anybody's doing?
+    pub fn is_passing(&self) -> bool {
+        match self {
+            MigrateError::Store(source) | MigrateError::Failed { source, .. } => {
+                matches!(source, WriteError::Retry { .. })
+            }
+            MigrateError::Locked { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
@@ -97,7 +119,7 @@ pub async fn apply(store: &Store, layout: &Layout) -> Result<Applied, MigrateErr
     if !pending(store, layout).await?.is_empty() {
         lock(store, layout).await?;
         let result = migrate(store, layout).await;
-        // If this fails the lock becomes stale, which is the smaller harm.
+        // If this fails the lock is found again by its owner, or becomes stale.
         let unlocked = unlock(store, layout).await;
         applied.migrations = result?;
         unlocked?;
@@ -185,9 +207,9 @@ async fn retain(store: &Store, layout: &Layout) -> Result<Vec<&'static str>, Mig
 
 /// Takes the lock: `CREATE TABLE` without `IF NOT EXISTS` succeeds for one only.
 async fn lock(store: &Store, layout: &Layout) -> Result<(), MigrateError> {
-    const CREATE: &str =
-        "CREATE TABLE {database}.schema_migrations_lock{on_cluster} (held UInt8) ENGINE = Memory";
-    let create = layout.render(CREATE);
+    const CREATE: &str = "CREATE TABLE {database}.schema_migrations_lock{on_cluster} \
+                          (held UInt8) ENGINE = Memory COMMENT ";
+    let create = layout.render(CREATE) + &literal(&OWNER);
     let since = Instant::now();
     loop {
         match store.execute(&create).await {
@@ -195,10 +217,14 @@ async fn lock(store: &Store, layout: &Layout) -> Result<(), MigrateError> {
             Err(error) if error.code() == Some(TABLE_ALREADY_EXISTS) => {}
             Err(error) => return Err(error.into()),
         }
-        if is_stale(store, layout).await? {
-            tracing::warn!("taking over the schema lock of a migrator that died");
-            unlock(store, layout).await?;
-            continue;
+        match holder(store, layout).await? {
+            Holder::Us => return Ok(()),
+            Holder::Nobody => {
+                tracing::warn!("taking over the schema lock of a migrator that died");
+                unlock(store, layout).await?;
+                continue;
+            }
+            Holder::Another => {}
         }
         if since.elapsed() >= LOCK_WAIT {
             let database = identifier(&layout.database);
@@ -212,15 +238,31 @@ async fn lock(store: &Store, layout: &Layout) -> Result<(), MigrateError> {
     }
 }
 
-async fn is_stale(store: &Store, layout: &Layout) -> Result<bool, MigrateError> {
+/// Whose a lock is that was found taken.
+#[derive(Debug, PartialEq, Eq)]
+enum Holder {
+    /// An earlier attempt of this process, whose end was lost.
+    Us,
+    Another,
+    /// A migrator that died.
+    Nobody,
+}
+
+async fn holder(store: &Store, layout: &Layout) -> Result<Holder, MigrateError> {
     let sql = format!(
-        "SELECT count() FROM system.tables WHERE database = {} \
-         AND name = 'schema_migrations_lock' \
-         AND metadata_modification_time < now() - INTERVAL {LOCK_STALE_S} SECOND",
+        "SELECT multiIf(comment = {}, 'us', \
+         metadata_modification_time < now() - INTERVAL {LOCK_STALE_S} SECOND, 'nobody', 'another') \
+         FROM system.tables WHERE database = {} AND name = 'schema_migrations_lock'",
+        literal(&OWNER),
         literal(&layout.database)
     );
-    let count = store.select(&sql, "TabSeparated").await?;
-    Ok(count.trim_ascii() != b"0")
+    let holder = store.select(&sql, "TabSeparated").await?;
+    Ok(match holder.trim_ascii() {
+        b"us" => Holder::Us,
+        b"nobody" => Holder::Nobody,
+        // Also when it was given back just now.
+        _ => Holder::Another,
+    })
 }
 
 /// Removes the lock of a migrator that died. Only for who knows that no other can be at work: the

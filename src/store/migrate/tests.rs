@@ -17,8 +17,11 @@ struct Server {
     rows: Vec<String>,
     /// How many times more the lock is found taken.
     taken: usize,
-    /// Is the lock as old as that of a migrator that died?
-    stale: bool,
+    /// What is said of who holds the lock.
+    holder: &'static str,
+    /// The connection breaks at the next statement with these words and at the one after it.
+    breaks: Option<&'static str>,
+    broken: u8,
     /// Answer of `system.tables`, as JSON lines.
     definitions: String,
     fail_on: Option<&'static str>,
@@ -32,6 +35,11 @@ async fn answer(State(server): State<Shared>, sql: String) -> (StatusCode, Strin
     let refuse = |text: &str| (StatusCode::INTERNAL_SERVER_ERROR, text.to_owned());
     if server.fail_on.is_some_and(|word| sql.contains(word)) {
         return refuse("Code: 62. DB::Exception: Syntax error");
+    }
+    if server.breaks.is_some_and(|word| sql.contains(word)) || server.broken == 1 {
+        server.broken += 1;
+        server.breaks = None;
+        return (StatusCode::SERVICE_UNAVAILABLE, String::new());
     }
     let is_lock = sql.contains("schema_migrations_lock");
     if sql.starts_with("CREATE TABLE") && is_lock && server.taken > 0 {
@@ -50,8 +58,8 @@ async fn answer(State(server): State<Shared>, sql: String) -> (StatusCode, Strin
     }
     let text = if sql.starts_with("SELECT version, name") {
         server.rows.join("\n")
-    } else if sql.starts_with("SELECT count()") {
-        u8::from(server.stale).to_string()
+    } else if sql.starts_with("SELECT multiIf(comment") {
+        server.holder.to_owned()
     } else if sql.starts_with("SELECT name, create_table_query") {
         server.definitions.clone()
     } else {
@@ -124,6 +132,7 @@ async fn an_empty_database_gets_everything_once() {
 async fn a_migrator_waits_for_another_and_takes_over_from_a_dead_one() {
     let (store, server) = start(Server {
         taken: 2,
+        holder: "another",
         ..Server::default()
     })
     .await;
@@ -138,7 +147,7 @@ async fn a_migrator_waits_for_another_and_takes_over_from_a_dead_one() {
 
     let (store, server) = start(Server {
         taken: 1,
-        stale: true,
+        holder: "nobody",
         ..Server::default()
     })
     .await;
@@ -146,6 +155,25 @@ async fn a_migrator_waits_for_another_and_takes_over_from_a_dead_one() {
         .await
         .expect("applied");
     assert_eq!(count(&server, "DROP TABLE"), 2, "the stale lock and ours");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_the_middle_leaves_no_lock_that_stops_us() {
+    let (store, server) = start(Server {
+        breaks: Some("MATERIALIZED VIEW IF NOT EXISTS `lapwing`.llm_calls_1m_mv"),
+        holder: "us",
+        ..Server::default()
+    })
+    .await;
+    let layout = Layout::new("lapwing");
+    let error = apply(&store, &layout).await.expect_err("broken");
+    assert!(error.is_passing(), "{error}");
+    assert_eq!(server.lock().expect("lock").broken, 2, "nor given back");
+
+    server.lock().expect("lock").taken = 1;
+    let applied = apply(&store, &layout).await.expect("applied");
+    assert_eq!(applied.migrations.last(), all().last());
+    assert_eq!(count(&server, "DROP TABLE"), 2, "the one that was lost too");
 }
 
 #[tokio::test]
