@@ -109,14 +109,23 @@ impl Model {
         let input = usage.input_tokens.unwrap_or(0);
         let output = usage.output_tokens.unwrap_or(0);
         let day = call.start_ns / DAY_NS;
-        let tier = call.service_tier.to_ascii_lowercase();
+        let tier = call.service_tier;
+        let standard = || STANDARD_TIERS.iter().any(|t| t.eq_ignore_ascii_case(tier));
+        let lower;
         let variant = match call.lane == "batch" {
             true => "batch",
-            false if STANDARD_TIERS.contains(&tier.as_str()) => STANDARD,
-            false => tier.as_str(),
+            false if standard() => STANDARD,
+            false => {
+                lower = tier.to_ascii_lowercase();
+                lower.as_str()
+            }
         };
         let unit = |column: usize| self.unit(column, day, variant, input);
-        let of = |column: usize| unit(column).map(|(price, _)| price);
+        // Of what there is none, no price is looked up.
+        let of = |count: u64, column: usize, otherwise: u64| match count {
+            0 => (0, 0),
+            count => (count, unit(column).map_or(otherwise, |(price, _)| price)),
+        };
         let (base, out) = (unit(0), unit(1));
         let row = base.or(out)?.1;
         let one_sided = matches!(call.operation, Operation::Embeddings | Operation::Rerank);
@@ -130,19 +139,19 @@ impl Model {
         let heard = usage.input_audio_tokens.unwrap_or(0);
         let heard = heard.min(input - read - write);
         let spoken = usage.output_audio_tokens.unwrap_or(0).min(output - thought);
-        let write_price = of(3).unwrap_or(base);
+        let (_, write_price) = of(write, 3, base);
         Some(Sum {
             input: nanos(&[
                 (input - read - write - heard, base),
-                (heard, of(6).unwrap_or(base)),
-                (read, of(2).unwrap_or(base)),
+                of(heard, 6, base),
+                of(read, 2, base),
                 (write - hour, write_price),
-                (hour, of(4).unwrap_or(write_price)),
+                of(hour, 4, write_price),
             ]),
             output: nanos(&[
                 (output - thought - spoken, out),
-                (thought, of(5).unwrap_or(out)),
-                (spoken, of(7).unwrap_or(out)),
+                of(thought, 5, out),
+                of(spoken, 7, out),
             ]),
             whole: counted && priced && (variant == STANDARD || row.variant == variant),
             row,
@@ -162,7 +171,7 @@ impl Model {
                 .filter_map(|r| Some((r.price.get(column).copied().flatten()?, r)))
                 .max_by_key(|(_, row)| row.tier_start)
         };
-        pick(variant).or_else(|| pick(STANDARD))
+        pick(variant).or_else(|| (variant != STANDARD).then(|| pick(STANDARD)).flatten())
     }
 
     /// Names a row: `provider/model`, then what sets the row apart from the model's others, as in

@@ -1,14 +1,12 @@
 //! Profile: counts and flags over what was said. Counts are of Unicode text, never of bytes.
 
-use std::sync::LazyLock;
-
 use twox_hash::XxHash3_64;
 
-use super::{language::language, suspicion};
-use crate::{
-    call::{Call, Content, PartKind, Profile, Role},
-    words::Words,
+use super::{
+    language::language,
+    suspicion::{self, Signs},
 };
+use crate::call::{Call, Content, PartKind, Profile, Role};
 
 /// The language is told from the beginning of the last user message.
 const LANGUAGE_BYTES_MAX: usize = 240;
@@ -102,16 +100,21 @@ fn flags(content: &Content<'_>, out: &mut Profile) {
     };
     const ASKED: &[Role] = &[Role::System, Role::User];
     const ALL: &[Role] = &[Role::System, Role::User, Role::Assistant, Role::Tool];
+    let (mut unfilled, mut no_context, mut documents) = (false, false, 0);
+    for text in texts(ASKED) {
+        let signs = Signs::of(text);
+        unfilled = unfilled || suspicion::unfilled(text, signs);
+        no_context = no_context || suspicion::empty_context(text, signs);
+        documents += self::documents(text, signs);
+    }
+    out.context_documents = u16::try_from(documents).unwrap_or(u16::MAX);
     let mut flag = |name: &'static str, holds: bool| {
         if holds {
             out.input_flags.push(name);
         }
     };
-    flag(
-        "unfilled_placeholder",
-        texts(ASKED).any(suspicion::unfilled),
-    );
-    flag("empty_context", texts(ASKED).any(suspicion::empty_context));
+    flag("unfilled_placeholder", unfilled);
+    flag("empty_context", no_context);
     flag("duplicated_message", suspicion::duplicated(content));
     flag("history_cut", suspicion::history_is_cut(content));
     const PERSONAL: [&str; 5] = ["email", "card", "phone", "iban", "ssn"];
@@ -123,7 +126,6 @@ fn flags(content: &Content<'_>, out: &mut Profile) {
     }
     flag("secret", secret);
     flag("personal_data", personal);
-    out.context_documents = texts(ASKED).fold(0, |n: u16, t| n.saturating_add(documents(t)));
 }
 
 /// The ids of what was redacted from a text (the marks of [`redact`](crate::redact)).
@@ -140,8 +142,10 @@ fn marks(text: &str) -> impl Iterator<Item = &str> {
         "secret",
         "aws_key_id",
     ];
-    text.split('[').skip(1).filter_map(|rest| {
-        let (id, after) = rest.split_once(']')?;
+    memchr::memchr_iter(b'[', text.as_bytes()).filter_map(|at| {
+        let rest = text.get(at + 1..)?;
+        let end = memchr::memchr2(b']', b'[', rest.as_bytes())?;
+        let (id, after) = (rest.get(..end)?, rest.get(end..)?.strip_prefix(']')?);
         match id.strip_prefix(&MARK[1..]) {
             Some(id) => Some(id),
             None => (after.starts_with('*') && SHORT.contains(&id)).then_some(id),
@@ -150,33 +154,11 @@ fn marks(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Retrieved documents in a prompt, by the tags around them or the numbers before them.
-fn documents(text: &str) -> u16 {
-    const TAGS: usize = 6;
-    static SIGNS: LazyLock<Words> = LazyLock::new(|| {
-        let tags = [
-            "<document>",
-            "<document ",
-            "<doc ",
-            "<doc>",
-            "<source ",
-            "<passage ",
-        ];
-        debug_assert_eq!(tags.len(), TAGS);
-        Words::new(
-            tags.into_iter()
-                .chain(["Document ", "Source ", "Doc ", "[1] "]),
-        )
-    });
-    let (mut tagged, mut worded) = (0, false);
-    SIGNS.each(text.as_bytes(), |sign, _| match sign {
-        0..TAGS => tagged += 1,
-        _ => worded = true,
-    });
-    let count = match tagged {
-        0 if worded => numbered(text),
+fn documents(text: &str, signs: Signs) -> usize {
+    match signs.tagged {
+        0 if signs.worded => numbered(text),
         tagged => tagged,
-    };
-    u16::try_from(count).unwrap_or(u16::MAX)
+    }
 }
 
 /// `Document 1:`, `[2] `: how far they count up at the beginnings of lines.

@@ -166,16 +166,21 @@ impl Search {
 
     /// Shows where digits are close together as in a number of somebody's.
     pub(super) fn digits(&self, bytes: &[u8], see: &mut dyn FnMut(usize, Clue)) {
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        let mut last = [0; BLOCK];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         let mut seen = 0;
-        for (n, block) in bytes.chunks(BLOCK).enumerate() {
+        for (n, block) in blocks.iter().chain([&last]).enumerate() {
+            // A fixed number of bytes and a sum in a byte: vector instructions.
             let count = block
                 .iter()
                 .fold(0u8, |n, b| n + u8::from(b.wrapping_sub(b'0') < 10));
             if count < BLOCK_DIGITS_MIN {
                 continue;
             }
-            let from = (n * BLOCK).saturating_sub(NUMBER_BYTES_MAX).max(seen);
-            let to = (n * BLOCK + block.len()).min(bytes.len());
+            let begin = n * BLOCK;
+            let to = (begin + BLOCK).min(bytes.len());
+            let from = number_start(bytes, begin).max(seen);
             for range in numbers(bytes, from, to) {
                 // The middle is surely inside of the text: its ends may be what surrounds it.
                 let middle = range.start + range.len() / 2;
@@ -188,6 +193,45 @@ impl Search {
             seen = to;
         }
     }
+}
+
+/// What a byte may be in somebody's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InNumber {
+    No,
+    Digit,
+    Mark,
+    Capital,
+}
+
+const IN_NUMBER: [InNumber; 256] = {
+    let mut kinds = [InNumber::No; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'0'..=b'9' => InNumber::Digit,
+            b' ' | b'-' | b'.' | b'(' | b')' => InNumber::Mark,
+            b'A'..=b'Z' => InNumber::Capital,
+            _ => InNumber::No,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+fn in_number(byte: u8) -> InNumber {
+    IN_NUMBER[usize::from(byte)]
+}
+
+/// Where a number that goes on at `begin` may have begun: no further than bytes that it may have.
+fn number_start(bytes: &[u8], begin: usize) -> usize {
+    let least = begin.saturating_sub(NUMBER_BYTES_MAX);
+    let before = bytes.get(least..begin).unwrap_or_default();
+    let within = before.iter().rev();
+    begin
+        - within
+            .take_while(|b| in_number(**b) != InNumber::No)
+            .count()
 }
 
 /// Could there be what the clue says? Cheap, and blind to where texts end.
@@ -265,14 +309,14 @@ fn numbers(bytes: &[u8], from: usize, to: usize) -> impl Iterator<Item = Range<u
             // Digits before the first letter: a card has no letters, an account may.
             let mut leading = None;
             for (next, byte) in bytes.iter().enumerate().skip(at) {
-                match byte {
-                    b'0'..=b'9' => {
+                match in_number(*byte) {
+                    InNumber::Digit => {
                         count += 1;
                         marks = 0;
                         end = next + 1;
                     }
-                    b' ' | b'-' | b'.' | b'(' | b')' if marks < 2 => marks += 1,
-                    b'A'..=b'Z' if marks < 2 && count >= 2 => {
+                    InNumber::Mark if marks < 2 => marks += 1,
+                    InNumber::Capital if marks < 2 && count >= 2 => {
                         leading = leading.or(Some(count));
                         marks = 0;
                     }
@@ -280,6 +324,9 @@ fn numbers(bytes: &[u8], from: usize, to: usize) -> impl Iterator<Item = Range<u
                 }
             }
             at = end.max(start + 1);
+            if count < DIGITS_MIN {
+                continue;
+            }
             // What stands before: a plus sign, a bracket, the letters of an account.
             let before = start.saturating_sub(NUMBER_HEAD_BYTES);
             let head = bytes.get(before..start).unwrap_or_default();
@@ -288,7 +335,7 @@ fn numbers(bytes: &[u8], from: usize, to: usize) -> impl Iterator<Item = Range<u
             let grouped = bytes
                 .get(start..end)
                 .is_some_and(|run| run.iter().any(|b| b"-. ".contains(b)));
-            if count >= DIGITS_MIN && (told || grouped || leading.unwrap_or(count) >= 13) {
+            if told || grouped || leading.unwrap_or(count) >= 13 {
                 return Some(start..end);
             }
         }

@@ -52,8 +52,10 @@ thread_local! {
 #[derive(Default)]
 struct Recent {
     table: u64,
-    models: HashMap<String, HashMap<String, Option<usize>>>,
+    models: FastMap<FastMap<Option<usize>>>,
 }
+
+type FastMap<V> = hashbrown::HashMap<String, V, foldhash::fast::RandomState>;
 
 // === impl PriceTable ===
 

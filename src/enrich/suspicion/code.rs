@@ -16,9 +16,10 @@ use memchr::memmem::Finder;
 use self::{
     config::{config_points, markup},
     printed::{is_place, written_by_program},
-    query::{command, is_program, query},
+    query::{PROGRAMS, command, is_program, query},
     statement::statement,
 };
+use super::{lines, survey::Blocks};
 
 /// Points at which a text has code: a line that can be nothing else has two.
 const POINTS_MIN: u32 = 2;
@@ -40,15 +41,17 @@ pub(in crate::enrich) fn has_code(text: &str) -> bool {
     let text = text
         .get(..text.floor_char_boundary(CODE_BYTES_MAX))
         .unwrap_or("");
+    let blocks = Blocks::<{ CODE_BYTES_MAX / 32 + 1 }>::of(text);
     let mut points = 0;
-    let mut lines = text.lines().peekable();
+    let mut lines = lines(text);
     let mut seen = Seen::default();
-    while let Some(line) = lines.next() {
-        let below = lines.peek().copied().unwrap_or("");
-        if is_plain(line) {
+    while let Some((at, line)) = lines.next() {
+        let marked = blocks.may_have_marks(at..at + line.len());
+        if is_plain(line, marked) {
             seen.keys = 0;
             continue;
         }
+        let below = lines.clone().next().map_or("", |(_, line)| line);
         if line.trim_start().starts_with("File \"") {
             // The line of source that a frame of a stack trace shows.
             lines.next();
@@ -67,38 +70,25 @@ pub(in crate::enrich) fn has_code(text: &str) -> bool {
 }
 
 /// A line of words and the marks of sentences: most lines there are, so that this has to be quick.
-fn is_plain(line: &str) -> bool {
-    const SIGN: u8 = 1;
-    const COLON: u8 = 2;
-    const BRACKET: u8 = 4;
-    const OPTION: u8 = 8;
-    const KINDS: [u8; 256] = {
-        let mut kinds = [0; 256];
-        let mut n = 0;
-        let signs = b"={};<>$#|[]_\\@&*+`^~\"";
-        while n < signs.len() {
-            kinds[signs[n] as usize] = SIGN;
-            n += 1;
-        }
-        kinds[b':' as usize] = COLON;
-        kinds[b'(' as usize] = BRACKET;
-        kinds[b'-' as usize] = OPTION;
-        kinds[b'/' as usize] = OPTION;
-        kinds
+/// `marked`: may it have other marks?
+fn is_plain(line: &str, marked: bool) -> bool {
+    let words = line.trim_start();
+    let small = match words.as_bytes() {
+        // `SELECT`, `FROM`, `RUN`: two capitals at the beginning.
+        [b'.', ..] | [b'A'..=b'Z', b'A'..=b'Z', ..] => return false,
+        [first, ..] => first.is_ascii_lowercase(),
+        [] => false,
     };
+    // A short line in small letters may be a command, an import or a key; by its first word.
+    let short = small && line.len() <= SHORT_BYTES_MAX;
+    if !marked {
+        return !(short && begins_code(words));
+    }
     let (mut kinds, mut signs) = (0u8, 0u32);
     for byte in line.bytes() {
         let kind = KINDS[byte as usize];
         kinds |= kind;
         signs += u32::from(kind & SIGN);
-    }
-    let begins = line.trim_start().as_bytes().first().copied();
-    let small = begins.is_some_and(|b| b.is_ascii_lowercase());
-    // `SELECT`, `FROM`, `RUN`: two capitals at the beginning.
-    let loud = line.trim_start().as_bytes().get(..2);
-    let loud = loud.is_some_and(|two| two.iter().all(u8::is_ascii_uppercase));
-    if loud || begins == Some(b'.') {
-        return false;
     }
     if signs > 0 {
         // A few signs in many words, and an end as of a sentence.
@@ -110,23 +100,65 @@ fn is_plain(line: &str) -> bool {
         memchr::memchr_iter(b'(', bytes)
             .any(|at| at > 0 && bytes.get(at - 1).is_some_and(|b| is_name_byte(*b)))
     };
-    // A short line in small letters may be a command, an import or a key; by its first word.
-    let short = small && line.len() <= SHORT_BYTES_MAX;
     let key = kinds & COLON != 0 && line.trim_end().ends_with(':') && short;
-    let short = short && (kinds & (COLON | OPTION | BRACKET) != 0 || begins_code(line));
+    let short = short && (kinds & (COLON | OPTION | BRACKET) != 0 || begins_code(words));
     !(touching || short || key)
 }
 
+const SIGN: u8 = 1;
+const COLON: u8 = 2;
+const BRACKET: u8 = 4;
+const OPTION: u8 = 8;
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut n = 0;
+    let signs = b"={};<>$#|[]_\\@&*+`^~\"";
+    while n < signs.len() {
+        kinds[signs[n] as usize] = SIGN;
+        n += 1;
+    }
+    kinds[b':' as usize] = COLON;
+    kinds[b'(' as usize] = BRACKET;
+    kinds[b'-' as usize] = OPTION;
+    kinds[b'/' as usize] = OPTION;
+    kinds
+};
+
+/// Words that code without any sign begins with.
+const OPENINGS: &[&str] = &[
+    "await", "begin", "break", "class", "continue", "defer", "do", "done", "else", "end", "esac",
+    "except", "fi", "finally", "from", "go", "import", "let", "local", "loop", "my", "open",
+    "package", "pass", "raise", "require", "return", "select", "then", "throw", "try", "use",
+    "using", "val", "var", "yield",
+];
+
 /// Is the first word one that code without any sign begins with?
 fn begins_code(line: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "await", "begin", "break", "class", "continue", "defer", "do", "done", "else", "end",
-        "esac", "except", "fi", "finally", "from", "go", "import", "let", "local", "loop", "my",
-        "open", "package", "pass", "raise", "require", "return", "select", "then", "throw", "try",
-        "use", "using", "val", "var", "yield",
-    ];
-    let first = line.trim_start().split(' ').next().unwrap_or("");
-    WORDS.binary_search(&first).is_ok() || is_program(first)
+    /// Which second letters follow a first one, a bit for each: most words are sorted out here.
+    const PAIRS: [u32; 32] = {
+        let mut pairs = [0; 32];
+        let mut table = 0;
+        while table < 2 {
+            let words = [OPENINGS, PROGRAMS][table];
+            let mut n = 0;
+            while n < words.len() {
+                let word = words[n].as_bytes();
+                pairs[(word[0] & 31) as usize] |= 1 << (word[1] & 31);
+                n += 1;
+            }
+            table += 1;
+        }
+        pairs
+    };
+    let [first, second, ..] = line.as_bytes() else {
+        return false;
+    };
+    if PAIRS[usize::from(first & 31)] & (1 << (second & 31)) == 0 {
+        return false;
+    }
+    let end = memchr::memchr(b' ', line.as_bytes()).unwrap_or(line.len());
+    let first = line.get(..end).unwrap_or("");
+    OPENINGS.binary_search(&first).is_ok() || is_program(first)
 }
 
 /// What earlier lines had that a later one completes.

@@ -7,8 +7,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::beginning;
-use crate::words::Words;
+use super::{beginning, survey::Signs};
 
 /// What retrieved texts are called, as the last word of a heading or inside the name of a tag.
 const NOUNS: &[&str] = &[
@@ -100,12 +99,12 @@ const NEXT: &[&str] = &[
 ];
 
 /// Is there a place for retrieved texts, with nothing in it?
-pub(in crate::enrich) fn empty_context(text: &str) -> bool {
+pub(in crate::enrich) fn empty_context(text: &str, signs: Signs) -> bool {
     static FIELD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"context\""));
     let text = beginning(text);
     (memchr::memchr(b'<', text.as_bytes()).is_some() && tagged_nothing(text))
         || FIELD.find(text.as_bytes()).is_some() && field_nothing(text)
-        || headed_nothing(text)
+        || headed_nothing(text, signs.announced)
 }
 
 /// `<context> </context>`, `<knowledge/>`
@@ -153,10 +152,11 @@ fn field_nothing(text: &str) -> bool {
 }
 
 /// `Context:` and then the next heading, or the end, or a word for nothing.
-fn headed_nothing(text: &str) -> bool {
-    let lines: Vec<&str> = text.lines().collect();
-    static ANNOUNCING: LazyLock<Words> = LazyLock::new(|| Words::new(["following", "below"]));
-    let announced = ANNOUNCING.are_in(text);
+fn headed_nothing(text: &str, announced: bool) -> bool {
+    if !announced && memchr::memchr3(b':', b'=', b'#', text.as_bytes()).is_none() {
+        return false;
+    }
+    let lines: Vec<&str> = super::lines(text).map(|(_, line)| line).collect();
     lines.iter().enumerate().any(|(n, line)| {
         let below = lines.get(n + 1..).unwrap_or_default();
         if announced && announces(line) {

@@ -6,13 +6,10 @@
 
 mod words;
 
-use std::sync::LazyLock;
+use self::words::{ABOUT_FORMS, ABOUT_TEMPLATES, BRACKETED, FIELDS, GREETINGS, MARKS, SPOKEN_OF};
+use super::{beginning, survey::Signs};
 
-use self::words::{
-    ABOUT_FORMS, ABOUT_TEMPLATES, BRACKETED, FIELDS, GREETINGS, MARKS, MISSING, SPOKEN_OF,
-};
-use super::beginning;
-use crate::words::Words;
+pub(super) use self::words::MISSING;
 
 /// A name in a placeholder.
 const NAME_BYTES_MAX: usize = 40;
@@ -20,16 +17,14 @@ const NAME_BYTES_MAX: usize = 40;
 const LABEL_BYTES_MAX: usize = 40;
 
 /// Did a template reach the model with its holes?
-pub(in crate::enrich) fn unfilled(text: &str) -> bool {
+pub(in crate::enrich) fn unfilled(text: &str, signs: Signs) -> bool {
     let text = beginning(text);
     let whole = text.trim();
     if MISSING.contains(&whole) || hole_end(whole) == Some(whole.len()) {
         return true;
     }
     // Holes are rare: without the beginning of one nothing else is looked at.
-    static MISSING_WORDS: LazyLock<Words> = LazyLock::new(|| Words::new(MISSING.iter().copied()));
-    let missing = MISSING_WORDS.are_in(text);
-    if !missing && !has_beginning(text.as_bytes()) {
+    if !signs.missing && !has_beginning(text.as_bytes()) {
         return false;
     }
     let prose = without_code(text);

@@ -24,21 +24,25 @@ pub(in crate::enrich) fn repeats(text: &str) -> bool {
 }
 
 fn ends_in_loop(bytes: &[u8]) -> bool {
+    let Some((last, before)) = bytes.split_last() else {
+        return false;
+    };
     let tail = bytes.len();
-    let last = bytes.last();
     // `0000`, `}}}}`; rules are of other signs.
-    let sign = last.is_some_and(|b| b.is_ascii_alphanumeric() || b"{}[]()".contains(b));
+    let sign = last.is_ascii_alphanumeric() || b"{}[]()".contains(last);
     let run = bytes
         .get(tail.saturating_sub(SIGN_TIMES_MIN)..)
         .unwrap_or_default();
-    if sign && tail >= SIGN_TIMES_MIN && run.iter().all(|b| Some(b) == last) {
+    if sign && tail >= SIGN_TIMES_MIN && run.iter().all(|b| b == last) {
         return true;
     }
-    (1..=LOOP_UNIT_BYTES_MAX.min(tail / 2)).any(|unit| {
-        // Nearly every unit ends here.
-        if bytes.get(tail.wrapping_sub(unit + 1)) != last {
-            return false;
-        }
+    // A unit is as long as it is from its last byte to the same one before.
+    let near = before
+        .len()
+        .saturating_sub(LOOP_UNIT_BYTES_MAX.min(tail / 2));
+    let near = before.get(near..).unwrap_or_default();
+    memchr::memrchr_iter(*last, near).any(|at| {
+        let unit = near.len() - at;
         let needed = LOOP_BYTES_MIN.max(unit * LOOP_TIMES_MIN);
         let Some(from) = tail.checked_sub(needed) else {
             return false;

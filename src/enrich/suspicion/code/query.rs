@@ -36,7 +36,7 @@ pub(super) fn query(line: &str, seen: &mut Seen) -> u32 {
 }
 
 /// Programs, in the order of their letters.
-const PROGRAMS: &[&str] = &[
+pub(super) const PROGRAMS: &[&str] = &[
     "apt",
     "apt-get",
     "awk",

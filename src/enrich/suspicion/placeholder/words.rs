@@ -93,7 +93,7 @@ pub(super) const ABOUT_FORMS: &[&str] = &[
     "usage:",
 ];
 /// What programs print where a value is missing.
-pub(super) const MISSING: &[&str] = &[
+pub(in crate::enrich::suspicion) const MISSING: &[&str] = &[
     "undefined",
     "null",
     "None",
