@@ -80,6 +80,8 @@ const BLOCK: usize = 32;
 /// Digits of one block from which on a number of somebody's may begin or end there: nine digits
 /// and their punctuation lie in two blocks.
 const BLOCK_DIGITS_MIN: u8 = 5;
+/// Digits of the shortest number that is looked for.
+const DIGITS_MIN: usize = 9;
 /// How far before a block a number may begin.
 const NUMBER_BYTES_MAX: usize = 24;
 /// A plus sign, a bracket or the letters of an account, before the first digit.
@@ -175,10 +177,10 @@ impl Search {
             let count = block
                 .iter()
                 .fold(0u8, |n, b| n + u8::from(b.wrapping_sub(b'0') < 10));
-            if count < BLOCK_DIGITS_MIN {
+            let begin = n * BLOCK;
+            if count < BLOCK_DIGITS_MIN || !may_have_number(bytes, begin) {
                 continue;
             }
-            let begin = n * BLOCK;
             let to = (begin + BLOCK).min(bytes.len());
             let from = number_start(bytes, begin).max(seen);
             for range in numbers(bytes, from, to) {
@@ -195,32 +197,37 @@ impl Search {
     }
 }
 
-/// What a byte may be in somebody's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InNumber {
-    No,
-    Digit,
-    Mark,
-    Capital,
-}
-
-const IN_NUMBER: [InNumber; 256] = {
-    let mut kinds = [InNumber::No; 256];
-    let mut byte = 0;
-    while byte < kinds.len() {
-        kinds[byte] = match byte as u8 {
-            b'0'..=b'9' => InNumber::Digit,
-            b' ' | b'-' | b'.' | b'(' | b')' => InNumber::Mark,
-            b'A'..=b'Z' => InNumber::Capital,
-            _ => InNumber::No,
-        };
-        byte += 1;
+/// Is there a run of bytes around a block that is long enough for somebody's number? Most digits are
+/// those of ids, which have small letters between them. Fixed numbers of bytes, without a branch:
+/// vector instructions.
+fn may_have_number(bytes: &[u8], begin: usize) -> bool {
+    /// A run of which five digits are in the block is not further out than this.
+    const SIDE: usize = 16;
+    const WINDOW: usize = BLOCK + 2 * SIDE;
+    let around = bytes.get(begin.saturating_sub(SIDE)..).unwrap_or_default();
+    let mut window = [0; WINDOW];
+    match around.first_chunk() {
+        Some(whole) => window = *whole,
+        None => window
+            .iter_mut()
+            .zip(around)
+            .for_each(|(to, from)| *to = *from),
     }
-    kinds
-};
-
-fn in_number(byte: u8) -> InNumber {
-    IN_NUMBER[usize::from(byte)]
+    let within = |byte: u8, from: u8, count: u8| u8::from(byte.wrapping_sub(from) < count);
+    let allowed = window.map(|b| {
+        let marks = u8::from(b == b' ') | within(b, b'(', 2) | within(b, b'-', 2);
+        marks | within(b, b'0', 10) | within(b, b'A', 26)
+    });
+    // After 1, 2 and 4: eight in a row; the ninth stands at the end.
+    let mut runs = allowed;
+    for step in [1, 2, 4] {
+        for at in 0..WINDOW - step {
+            runs[at] &= runs[at + step];
+        }
+    }
+    let ninth = allowed.iter().skip(DIGITS_MIN - 1);
+    let runs = runs.iter().zip(ninth);
+    runs.fold(0, |any, (run, ninth)| any | run & ninth) != 0
 }
 
 /// Where a number that goes on at `begin` may have begun: no further than bytes that it may have.
@@ -228,10 +235,12 @@ fn number_start(bytes: &[u8], begin: usize) -> usize {
     let least = begin.saturating_sub(NUMBER_BYTES_MAX);
     let before = bytes.get(least..begin).unwrap_or_default();
     let within = before.iter().rev();
-    begin
-        - within
-            .take_while(|b| in_number(**b) != InNumber::No)
-            .count()
+    begin - within.take_while(|b| is_allowed(**b)).count()
+}
+
+/// What a number may have beside its digits: punctuation and, in accounts, capitals.
+fn is_allowed(byte: u8) -> bool {
+    byte.is_ascii_digit() || byte.is_ascii_uppercase() || b" -.()".contains(&byte)
 }
 
 /// Could there be what the clue says? Cheap, and blind to where texts end.
@@ -297,7 +306,6 @@ fn assigns(rest: &[u8], from: usize) -> bool {
 /// Runs of digits and their punctuation between two places that are long enough for somebody's
 /// number, and begin like one or stand alone.
 fn numbers(bytes: &[u8], from: usize, to: usize) -> impl Iterator<Item = Range<usize>> {
-    const DIGITS_MIN: usize = 9;
     let mut at = from;
     std::iter::from_fn(move || {
         while at < to {
@@ -309,14 +317,14 @@ fn numbers(bytes: &[u8], from: usize, to: usize) -> impl Iterator<Item = Range<u
             // Digits before the first letter: a card has no letters, an account may.
             let mut leading = None;
             for (next, byte) in bytes.iter().enumerate().skip(at) {
-                match in_number(*byte) {
-                    InNumber::Digit => {
+                match byte {
+                    b'0'..=b'9' => {
                         count += 1;
                         marks = 0;
                         end = next + 1;
                     }
-                    InNumber::Mark if marks < 2 => marks += 1,
-                    InNumber::Capital if marks < 2 && count >= 2 => {
+                    b' ' | b'-' | b'.' | b'(' | b')' if marks < 2 => marks += 1,
+                    b'A'..=b'Z' if marks < 2 && count >= 2 => {
                         leading = leading.or(Some(count));
                         marks = 0;
                     }
@@ -341,4 +349,25 @@ fn numbers(bytes: &[u8], from: usize, to: usize) -> impl Iterator<Item = Range<u
         }
         None
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        /// The quick looks at blocks pass over nothing that a look at every byte finds.
+        #[test]
+        fn no_number_is_passed_over(text in "([0-9]{1,4}|[ .()+-]|[A-Z]{1,3}|[a-z ]{1,40}){0,40}") {
+            let bytes = text.as_bytes();
+            let mut seen = Vec::new();
+            Search::new().digits(bytes, &mut |at, _| seen.push(at));
+            for range in numbers(bytes, 0, bytes.len()).filter(|r| r.len() <= NUMBER_BYTES_MAX) {
+                proptest::prop_assert!(
+                    seen.iter().any(|at| range.contains(at)),
+                    "{:?} in {text:?}", &text[range]
+                );
+            }
+        }
+    }
 }

@@ -11,12 +11,14 @@ mod statement;
 
 use std::sync::LazyLock;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use memchr::memmem::Finder;
 
 use self::{
     config::{config_points, markup},
     printed::{is_place, written_by_program},
-    query::{PROGRAMS, command, is_program, query},
+    query::{PROGRAMS, command, query},
     statement::statement,
 };
 use super::{lines, survey::Blocks};
@@ -124,41 +126,18 @@ const KINDS: [u8; 256] = {
     kinds
 };
 
-/// Words that code without any sign begins with.
-const OPENINGS: &[&str] = &[
-    "await", "begin", "break", "class", "continue", "defer", "do", "done", "else", "end", "esac",
-    "except", "fi", "finally", "from", "go", "import", "let", "local", "loop", "my", "open",
-    "package", "pass", "raise", "require", "return", "select", "then", "throw", "try", "use",
-    "using", "val", "var", "yield",
-];
-
 /// Is the first word one that code without any sign begins with?
 fn begins_code(line: &str) -> bool {
-    /// Which second letters follow a first one, a bit for each: most words are sorted out here.
-    const PAIRS: [u32; 32] = {
-        let mut pairs = [0; 32];
-        let mut table = 0;
-        while table < 2 {
-            let words = [OPENINGS, PROGRAMS][table];
-            let mut n = 0;
-            while n < words.len() {
-                let word = words[n].as_bytes();
-                pairs[(word[0] & 31) as usize] |= 1 << (word[1] & 31);
-                n += 1;
-            }
-            table += 1;
-        }
-        pairs
-    };
-    let [first, second, ..] = line.as_bytes() else {
-        return false;
-    };
-    if PAIRS[usize::from(first & 31)] & (1 << (second & 31)) == 0 {
-        return false;
-    }
+    const OPENINGS: &[&str] = &[
+        "await", "begin", "break", "class", "continue", "defer", "do", "done", "else", "end",
+        "esac", "except", "fi", "finally", "from", "go", "import", "let", "local", "loop", "my",
+        "open", "package", "pass", "raise", "require", "return", "select", "then", "throw", "try",
+        "use", "using", "val", "var", "yield",
+    ];
+    static WORDS: LazyLock<HashSet<&str, RandomState>> =
+        LazyLock::new(|| OPENINGS.iter().chain(PROGRAMS).copied().collect());
     let end = memchr::memchr(b' ', line.as_bytes()).unwrap_or(line.len());
-    let first = line.get(..end).unwrap_or("");
-    OPENINGS.binary_search(&first).is_ok() || is_program(first)
+    line.get(..end).is_some_and(|first| WORDS.contains(first))
 }
 
 /// What earlier lines had that a later one completes.

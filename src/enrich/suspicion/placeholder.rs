@@ -4,12 +4,12 @@
 //! Shapes of all common template languages, told apart by what a hole is named. What stands in
 //! code, and what a text says about templates or code, is passed over.
 
-mod words;
+pub(super) mod words;
 
-use self::words::{ABOUT_FORMS, ABOUT_TEMPLATES, BRACKETED, FIELDS, GREETINGS, MARKS, SPOKEN_OF};
+use self::words::{
+    ABOUT_FORMS, ABOUT_TEMPLATES, BRACKETED, FIELDS, GREETINGS, MARKS, MISSING, SPOKEN_OF,
+};
 use super::{beginning, survey::Signs};
-
-pub(super) use self::words::MISSING;
 
 /// A name in a placeholder.
 const NAME_BYTES_MAX: usize = 40;

@@ -6,7 +6,6 @@
 
 use std::{ops::Range, sync::LazyLock};
 
-use super::placeholder::MISSING;
 use crate::words::Words;
 
 /// Bytes looked at together.
@@ -28,6 +27,13 @@ pub(in crate::enrich) struct Signs {
     pub worded: bool,
 }
 
+/// Words of plain letters, in the order of what they are signs of.
+const MISSING_WORDS: &[&str] = &["undefined", "null", "None", "NaN", "nil"];
+const ANNOUNCING: &[&str] = &["following", "below"];
+const NUMBERED: &[&str] = &["Document ", "Source ", "Doc "];
+/// Those in brackets, for which most texts need not be searched.
+const MISSING_BRACKETED: &[&str] = &["[object Object]", "<nil>", "<no value>"];
+const NUMBERED_BRACKETED: &[&str] = &["[1] "];
 /// Tags around documents.
 const TAGS: &[&str] = &[
     "<document>",
@@ -37,8 +43,6 @@ const TAGS: &[&str] = &[
     "<source ",
     "<passage ",
 ];
-const NUMBERED: &[&str] = &["Document ", "Source ", "Doc ", "[1] "];
-const ANNOUNCING: &[&str] = &["following", "below"];
 
 // === impl Blocks ===
 
@@ -78,20 +82,32 @@ fn odd(byte: u8) -> u8 {
 
 impl Signs {
     pub(in crate::enrich) fn of(text: &str) -> Signs {
-        static WORDS: LazyLock<Words> = LazyLock::new(|| {
-            let all = MISSING.iter().chain(ANNOUNCING).chain(TAGS);
-            Words::new(all.chain(NUMBERED).copied())
+        static PLAIN: LazyLock<Words> = LazyLock::new(|| {
+            let words = MISSING_WORDS.iter().chain(ANNOUNCING).chain(NUMBERED);
+            Words::new(words.copied())
         });
-        const ANNOUNCING_FROM: usize = MISSING.len();
-        const TAGS_FROM: usize = ANNOUNCING_FROM + ANNOUNCING.len();
-        const NUMBERED_FROM: usize = TAGS_FROM + TAGS.len();
+        static BRACKETED: LazyLock<Words> = LazyLock::new(|| {
+            let words = MISSING_BRACKETED.iter().chain(NUMBERED_BRACKETED);
+            Words::new(words.chain(TAGS).copied())
+        });
+        const ANNOUNCING_FROM: usize = MISSING_WORDS.len();
+        const NUMBERED_FROM: usize = ANNOUNCING_FROM + ANNOUNCING.len();
+        const BRACKETED_FROM: usize = MISSING_BRACKETED.len();
+        const TAGS_FROM: usize = BRACKETED_FROM + NUMBERED_BRACKETED.len();
         let mut signs = Signs::default();
-        WORDS.each(text.as_bytes(), |word, _| match word {
+        PLAIN.each(text.as_bytes(), |word, _| match word {
             0..ANNOUNCING_FROM => signs.missing = true,
-            ANNOUNCING_FROM..TAGS_FROM => signs.announced = true,
-            TAGS_FROM..NUMBERED_FROM => signs.tagged += 1,
+            ANNOUNCING_FROM..NUMBERED_FROM => signs.announced = true,
             _ => signs.worded = true,
         });
+        if let Some(at) = memchr::memchr2(b'<', b'[', text.as_bytes()) {
+            let rest = text.as_bytes().get(at..).unwrap_or_default();
+            BRACKETED.each(rest, |word, _| match word {
+                0..BRACKETED_FROM => signs.missing = true,
+                BRACKETED_FROM..TAGS_FROM => signs.worded = true,
+                _ => signs.tagged += 1,
+            });
+        }
         signs
     }
 }
@@ -124,7 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn one_search_finds_every_word() {
+    fn every_word_for_nothing_is_searched_for() {
+        for word in super::super::placeholder::words::MISSING {
+            assert!(Signs::of(&format!("it is {word} here")).missing, "{word}");
+        }
+    }
+
+    #[test]
+    fn words_and_tags_are_told_apart() {
         let text = "Below: <doc >a</doc> <document>b</document> Source 1, NaN";
         let signs = Signs::of(text);
         assert_eq!((signs.tagged, signs.worded, signs.missing), (2, true, true));

@@ -98,7 +98,7 @@ pub(super) const PROGRAMS: &[&str] = &[
     "yarn",
 ];
 
-pub(super) fn is_program(word: &str) -> bool {
+fn is_program(word: &str) -> bool {
     PROGRAMS.binary_search(&word).is_ok()
 }
 
