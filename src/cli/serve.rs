@@ -5,6 +5,9 @@
 //! journal takes what comes. Order of the end: not ready, receivers drain, admin port, the journal
 //! is delivered for a while, the store stops. A second signal ends at once.
 
+mod signals;
+mod store;
+
 use std::{
     future::Future,
     net::SocketAddr,
@@ -14,50 +17,36 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{knowledge, own_numbers, say, target};
+use self::{
+    signals::{reload_on_hangup, stop_on_signal},
+    store::{Delivering, deliver, open_store},
+};
+use super::{knowledge, own_numbers, say};
 use crate::{
     admin::{self, Admin, Guard, HasToken},
     alert::{self, AlertHandle},
-    config::{Config, Secret, Sources, Storage},
-    detect::DetectorConfig,
+    config::{Config, Secret, Storage},
     forward::{ForwardStats, Forwarder},
-    journal::{Delivery, Journal},
+    journal::Journal,
     normalise::memory::MemoryLimits,
-    pipeline::{Knowledge, Pipeline, PipelineOptions},
+    pipeline::{Pipeline, PipelineOptions},
     receive::{
         Admission, BearerTokens, GrpcOptions, HttpOptions, ReceiveStats, ServeOptions, serve_grpc,
         serve_http,
     },
     redact::Redactor,
-    store::{
-        Store, Target,
-        embedded::{Embedded, EmbeddedConfig},
-        migrate::{self, MigrateError},
-        schema::Layout,
-    },
+    store::{Store, embedded::Embedded},
     telemetry,
     watch::{Watch, WatchStats, feed},
 };
 
-/// Between attempts to reach a server that does not answer at the start.
-const STORE_RETRY: Duration = Duration::from_secs(2);
-/// The start waits this long for the store before it goes on without.
-const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long the end waits for the store to take what is in the journal.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-
 /// How long the end waits for the target of `forward.otlp`.
 const FORWARD_MAX: Duration = Duration::from_secs(5);
-
-/// The delivery; none before the store was reached.
-type Delivering = Arc<OnceLock<Delivery>>;
 
 /// The sockets, bound before anything else is done.
 struct Listeners {
@@ -247,98 +236,6 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}: change `{key}` or stop who has it"))
 }
 
-/// The store of the configuration, and how to reach it.
-async fn open_store(config: &Config) -> anyhow::Result<(Option<Embedded>, Target)> {
-    let Storage::Embedded {
-        listen,
-        library,
-        memory_limit_bytes,
-        database,
-    } = &config.storage
-    else {
-        let Storage::Server(target) = &config.storage else {
-            unreachable!("there are two modes")
-        };
-        return Ok((None, target.clone()));
-    };
-    let embedded = Embedded::start(EmbeddedConfig {
-        data_dir: config.data_dir.clone(),
-        listen: *listen,
-        library: library.clone(),
-        memory_limit_bytes: *memory_limit_bytes,
-        database: database.clone(),
-        program: std::env::current_exe().context("cannot find this program's own file")?,
-    })
-    .await?;
-    let target = target::through(&embedded.endpoint(), database);
-    Ok((Some(embedded), target))
-}
-
-/// Makes the schema and starts to deliver: now, or in the task that is returned, when the store
-/// answers. A store that answers and refuses (a wrong password, a newer schema) ends the start.
-async fn deliver(
-    journal: &Arc<Journal>,
-    store: Store,
-    config: &Config,
-    delivering: &Delivering,
-    stop: &CancellationToken,
-) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
-    let (layout, batch) = (config.layout(), config.batch.clone());
-    let (journal, delivering) = (Arc::clone(journal), Arc::clone(delivering));
-    let stop = stop.clone();
-    let embedded = matches!(config.storage, Storage::Embedded { .. });
-    let (tell, first) = tokio::sync::oneshot::channel();
-    // In a task of its own, so that waiting no longer does not cut a migration off half-way.
-    let task = tokio::spawn(async move {
-        let mut tell = Some(tell);
-        while !stop.is_cancelled() {
-            let prepared = prepare(&store, &layout, embedded).await;
-            let done = prepared.is_ok();
-            match &prepared {
-                // Set once: this comes once.
-                Ok(()) => _ = delivering.set(journal.deliver_to(store.clone(), batch.clone())),
-                Err(error) if tell.is_none() || error.is_passing() => not_ready(error),
-                Err(_) => {}
-            }
-            if let Some(tell) = tell.take() {
-                // Who started may wait no longer.
-                _ = tell.send(prepared);
-            }
-            if done {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(STORE_RETRY) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-    });
-    match tokio::time::timeout(STORE_WAIT_MAX, first).await {
-        Ok(Ok(Err(error))) if !error.is_passing() => {
-            task.abort();
-            Err(error.into())
-        }
-        _ => Ok(Some(task)),
-    }
-}
-
-fn not_ready(why: &MigrateError) {
-    tracing::warn!("ClickHouse is not ready, trying again; the journal keeps what comes: {why}");
-}
-
-async fn prepare(store: &Store, layout: &Layout, embedded: bool) -> Result<(), MigrateError> {
-    if embedded {
-        // Whoever held it died with the last engine, which was ours alone. Without a database
-        // there is no lock.
-        _ = migrate::break_lock(store, layout).await;
-    }
-    let applied = migrate::apply(store, layout).await?;
-    if !applied.migrations.is_empty() {
-        tracing::info!(migrations = ?applied.migrations, "schema applied");
-    }
-    Ok(())
-}
-
 fn pipeline_options(config: &Config) -> PipelineOptions {
     PipelineOptions {
         memory: MemoryLimits {
@@ -470,73 +367,4 @@ fn announce(
 fn first_span(http: &str) -> String {
     let body = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"hello"}}]},"scopeSpans":[{"spans":[{"traceId":"'$(openssl rand -hex 16)'","spanId":"'$(openssl rand -hex 8)'","name":"chat gpt-4o","kind":3,"startTimeUnixNano":"'$(date +%s%N)'","endTimeUnixNano":"'$(date +%s%N)'","attributes":[{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},{"key":"gen_ai.provider.name","value":{"stringValue":"openai"}},{"key":"gen_ai.request.model","value":{"stringValue":"gpt-4o"}},{"key":"gen_ai.usage.input_tokens","value":{"intValue":12}},{"key":"gen_ai.usage.output_tokens","value":{"intValue":3}}]}]}]}]}"#;
     format!("curl -sS http://{http}/v1/traces -H 'content-type: application/json' -d '{body}'")
-}
-
-/// A token that the first signal cancels; the second ends the process.
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    // A file that may not grow is an error of a write, not the end of the program: once listened
-    // to, the signal does nothing.
-    drop(signal(SignalKind::from_raw(libc::SIGXFSZ)).context("cannot listen for SIGXFSZ")?);
-    let stop = CancellationToken::new();
-    let cancel = stop.clone();
-    tokio::spawn(async move {
-        for first in [true, false] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if first {
-                tracing::info!(
-                    "stopping: finishing what is in progress (a second signal ends at once)"
-                );
-                cancel.cancel();
-            } else {
-                std::process::exit(1);
-            }
-        }
-    });
-    Ok(stop)
-}
-
-/// SIGHUP reads the rules again; a mistake keeps the old ones.
-fn reload_on_hangup(
-    file: Option<PathBuf>,
-    knowledge: watch::Sender<Knowledge>,
-    alerts: AlertHandle,
-    detect: impl Fn(DetectorConfig) + Send + 'static,
-) -> anyhow::Result<()> {
-    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            let variables = super::variables();
-            let loaded = Config::load(&Sources {
-                file: file.as_deref(),
-                variables,
-            })
-            .map_err(anyhow::Error::new)
-            .and_then(|(config, _)| {
-                Ok((knowledge::load(&config)?, config.alerts, config.detection))
-            });
-            let loaded = match loaded {
-                Ok((rules, options, detection)) => match alerts.reload(options).await {
-                    Ok(()) => {
-                        detect(detection);
-                        Ok(rules)
-                    }
-                    Err(error) => Err(error.into()),
-                },
-                Err(error) => Err(error),
-            };
-            match loaded {
-                Ok(rules) => {
-                    knowledge.send_replace(rules);
-                    tracing::info!("rules, detection and alert routes read again");
-                }
-                Err(error) => tracing::error!("rules not changed: {error:#}"),
-            }
-        }
-    });
-    Ok(())
 }
