@@ -39,7 +39,7 @@ fn run(victim: Victim, kills: u64) {
             oracle.wait_for_more(1 + roll(kill, 150) as usize);
             match victim {
                 Victim::Engine => {
-                    wait_for_backlog(&lapwing);
+                    wait_for_backlog(&lapwing, BACKLOG_ROWS_MAX);
                     // It serves again, with inserts under way.
                     wait_for_stored(&lapwing, 1.0 + roll(kill, 300) as f64);
                     kill_engine(&lapwing);
@@ -72,12 +72,12 @@ fn wait_for_stored(lapwing: &Lapwing, rows: f64) {
     });
 }
 
-/// The senders are faster than an engine that dies all the time: now and then it may catch up.
-fn wait_for_backlog(lapwing: &Lapwing) {
+/// The senders are faster than a store that fails all the time: now and then it may catch up.
+pub(super) fn wait_for_backlog(lapwing: &Lapwing, rows_max: f64) {
     until("the backlog to shrink", BACKLOG_TIME_MAX, || match lapwing
         .metric("lapwing_journal_queued_rows")?
     {
-        n if n <= BACKLOG_ROWS_MAX => Ok(()),
+        n if n <= rows_max => Ok(()),
         n => Err(format!("{n} rows")),
     });
 }

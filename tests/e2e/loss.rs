@@ -6,6 +6,7 @@
 use std::thread;
 
 use super::{
+    crash::wait_for_backlog,
     oracle::{Oracle, SPANS_PER_BATCH},
     server_mode::{behind_proxy, server},
 };
@@ -13,6 +14,8 @@ use crate::support::proxy::Plan;
 
 /// One request in so many meets a fault.
 const FAULT_ONE_IN: u64 = 2;
+/// More rows than this are delivered before more are sent.
+const BACKLOG_ROWS_MAX: f64 = 5_000.0;
 /// Many small inserts, so that many of them do.
 const SMALL: &str = "storage.batch.max_rows: 100\nstorage.batch.max_delay: 20ms\n";
 
@@ -28,6 +31,7 @@ fn run(database: &str, spans: usize) {
         while left > 0 {
             let some = left.min(2_000);
             oracle.wait_for_more(some);
+            wait_for_backlog(&collector, BACKLOG_ROWS_MAX);
             left -= some;
         }
         drop(done);
