@@ -1,6 +1,8 @@
 //! Conventions as their documents and sources describe them: no capture of these is at hand, so
 //! the spans are built here, and each scenario says what an engineer would want to see.
 
+/// Frameworks of Python, what they print and what they leave out.
+mod frameworks;
 /// Frameworks of JavaScript.
 mod javascript;
 /// Frameworks of Python.

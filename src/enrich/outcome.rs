@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 /// An answer with more output tokens than this said something, even where no text was recorded:
 /// recorders drop refusals and tool calls that they do not know. An empty answer costs a few.
 const EMPTY_TOKENS_MAX: u64 = 4;
-/// Conventions that have no finish reason.
-const NO_FINISH: [&str; 1] = ["langfuse"];
+/// Conventions that have no finish reason, by the start of the version that records none.
+const NO_FINISH: [(&str, &str); 2] = [("langfuse", ""), ("logfire", "3.")];
 /// Bytes of an answer that may be a refusal as a whole.
 const REFUSAL_BYTES_MAX: usize = 240;
 
@@ -74,6 +74,15 @@ pub fn outcome(call: &Call<'_>) -> Option<Failure> {
 /// The same error means something else once the answer had begun: a connection that breaks is a
 /// stream that breaks, and so is an end for which no cause is told.
 pub fn settle(call: &Call<'_>, mut failure: Failure) -> Failure {
+    if let Some((class, why)) = seen_better(call, failure.class) {
+        let meaning = meaning(class);
+        failure.class = class;
+        failure.phase = Phase::AfterGeneration;
+        failure.fault_domain = meaning.fault_domain;
+        failure.retry = meaning.retry;
+        failure.evidence = format!("{why}; {}", failure.evidence);
+        return failure;
+    }
     let errors = &call.errors;
     let answered = call.ttft_ns.is_some()
         || errors.http_status == Some(200)
@@ -103,6 +112,20 @@ pub fn settle(call: &Call<'_>, mut failure: Failure) -> Failure {
         };
     }
     failure
+}
+
+/// A framework that could not use an answer says less than the answer itself: that it is empty,
+/// or that it asks for a tool nobody offered.
+fn seen_better(call: &Call<'_>, told: FailureClass) -> Option<(FailureClass, &'static str)> {
+    match told {
+        FailureClass::OutputSchemaViolation | FailureClass::OutputInvalidJson => {
+            empty(call).map(|why| (FailureClass::OutputEmpty, why))
+        }
+        FailureClass::ToolInvalidArguments => {
+            tools(call).filter(|(class, _)| *class == FailureClass::ToolUnknownTool)
+        }
+        _ => None,
+    }
 }
 
 /// How the stream went, for `llm_calls.stream_outcome`.
@@ -136,7 +159,9 @@ fn verdict(call: &Call<'_>) -> Option<(FailureClass, &'static str)> {
         Finish::Cancelled => return Some((ClientCancelled, "outcome.finish: cancelled")),
         Finish::Interrupted => return Some((StreamInterrupted, "outcome.finish: interrupted")),
         // A recorder that saw an early end of the stream writes `error` and leaves the span green;
-        // not all of them say that it was a stream.
+        // not all of them say that it was a stream. Some write it for an end that they do not know:
+        // the counts came, and with them the end.
+        Finish::Error if counted(call) && call.usage.output_tokens != Some(0) => {}
         Finish::Error if call.streaming != Some(false) => {
             return Some((StreamInterrupted, "outcome.finish: error in a stream"));
         }
@@ -175,17 +200,24 @@ fn writes_text(call: &Call<'_>) -> bool {
     text && !call.request_model.contains("embed")
 }
 
-/// Did a stream without finish reason end all the same?
-///
-/// Providers send the usage with the last event (Anthropic a first count with the first one,
-/// Gemini with every one, so that there it tells nothing). Some conventions have no finish reason
-/// at all.
-fn ended(call: &Call<'_>) -> bool {
-    let counted = call.usage.source == TokensSource::Provider
+/// Did the usage come that providers send with the last event? Anthropic sends a first count with
+/// the first one, Gemini with every one, so that there it tells nothing.
+fn counted(call: &Call<'_>) -> bool {
+    call.usage.source == TokensSource::Provider
         && !call.provider.starts_with("gcp.")
-        && call.usage.output_tokens.is_some_and(|n| n > 1)
-        && call.usage.input_tokens.is_some();
-    counted || NO_FINISH.contains(&call.convention)
+        && call.usage.output_tokens.is_some_and(|n| n != 1)
+        && call.usage.input_tokens.is_some()
+}
+
+/// Did a stream without finish reason end all the same? Some conventions have none at all.
+fn ended(call: &Call<'_>) -> bool {
+    // Without an answer nothing says that a stream of Logfire's was read at all.
+    let tells_none = NO_FINISH.iter().any(|(convention, version)| {
+        call.convention == *convention
+            && call.instrumentation_version.starts_with(version)
+            && (version.is_empty() || call.output.recorded)
+    });
+    counted(call) || tells_none
 }
 
 /// Why the answer is empty, when it is.
@@ -299,6 +331,15 @@ fn bad_arguments(tool: &Part<'_>, offered: &[ToolDefinition<'_>]) -> Option<&'st
         return not_json;
     }
     let definition = offered.iter().find(|d| d.name == tool.name)?;
+    // Logfire 3 puts the arguments of Anthropic's tools into an object with one key.
+    if let (1, Some(Value::Object(inner))) = (object.len(), object.get("input"))
+        && !violates(
+            definition.parameters,
+            &Value::Object(inner.clone()).to_string(),
+        )
+    {
+        return None;
+    }
     violates(definition.parameters, text)
         .then_some("outcome.tool_schema: the arguments break the tool's schema")
 }

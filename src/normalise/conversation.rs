@@ -21,6 +21,9 @@ use crate::{
 /// What instrumentations write where content is hidden.
 const HIDDEN: [&str; 4] = ["__REDACTED__", "[REDACTED]", "<redacted>", "REDACTED"];
 
+/// Bytes of a Python object's name and address as printed.
+const PRINTED_BYTES_MAX: usize = 256;
+
 /// Fills both sides and the finish reason.
 pub fn read<'a>(call: &mut Call<'a>, fields: &Fields<'_, 'a>, events: &Events<'a>) {
     let spread_output = indexed::messages(&fields.indexed, Side::Output, fields.arena());
@@ -35,6 +38,10 @@ pub fn read<'a>(call: &mut Call<'a>, fields: &Fields<'_, 'a>, events: &Events<'a
             .unwrap_or("");
         finish_recorded |= !finish.is_empty() || events.finish_reason.is_some();
     }
+    let why = fields.text(Field::IncompleteReason);
+    if finish == "incomplete" && !why.is_empty() {
+        finish = why;
+    }
     call.finish_reason = finish;
     if !fields.text(Field::BlockReason).is_empty() {
         call.finish = Finish::ContentFilter;
@@ -44,6 +51,14 @@ pub fn read<'a>(call: &mut Call<'a>, fields: &Fields<'_, 'a>, events: &Events<'a
     call.input = input(fields, events);
     let spread = spread_output.map_or(&[][..], |list| list.messages);
     call.output = output(fields, events, spread);
+    if is_unread_stream(call.output.text) {
+        // The recorder let go of the stream before anybody read it: how it ended is not known.
+        call.output = Content::default();
+        call.streaming = Some(true);
+        if call.finish == Finish::Unknown {
+            call.finish = Finish::Other;
+        }
+    }
     let spoke = call.usage.output_tokens.is_some_and(|n| n > 0);
     if spoke && matches!(call.output.text.trim(), "[]" | "{}") {
         // Content is off: the model said something.
@@ -169,6 +184,13 @@ fn output<'a>(
             messages: with_refusal(spread, text, fields),
         };
     }
+    if has_indexed(fields, Side::Output) && is_printed_nothing(text) {
+        return Content {
+            recorded: true,
+            text: "",
+            messages: spread,
+        };
+    }
     if !text.is_empty() {
         let mut messages = read_text(fields, text, Role::Assistant);
         if messages.iter().all(|m| m.parts.is_empty())
@@ -207,6 +229,28 @@ fn output<'a>(
         text,
         messages,
     }
+}
+
+/// A stream as Python prints it: `<anthropic.Stream object at 0x7f3444fc3c90>`.
+fn is_unread_stream(text: &str) -> bool {
+    let text = text.trim_matches('"');
+    let printed = text.strip_prefix('<').and_then(|t| t.strip_suffix('>'));
+    printed.is_some_and(|inside| {
+        inside.len() <= PRINTED_BYTES_MAX
+            && inside.contains(" object ")
+            && inside.contains("at 0x")
+            && ["Stream", "generator"]
+                .iter()
+                .any(|word| inside.contains(word))
+    })
+}
+
+/// LlamaIndex prints an answer without content: `assistant: None`.
+fn is_printed_nothing(text: &str) -> bool {
+    let Some((role, said)) = text.split_once(':') else {
+        return false;
+    };
+    messages::role_word(role) == Some(Role::Assistant) && matches!(said.trim(), "" | "None")
 }
 
 /// OpenInference spreads the answer but drops a refusal; the whole answer beside it has it.

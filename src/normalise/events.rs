@@ -9,7 +9,7 @@ use bumpalo::Bump;
 use super::{
     fields::Fields,
     json::Json,
-    messages,
+    messages::{self, role_of},
     text::{plain_text, value_to_json},
 };
 use crate::{
@@ -98,10 +98,12 @@ impl<'a> Events<'a> {
             return;
         }
         let items = Json::container(as_text(list, arena), arena).map(|json| json.items());
+        let mut chosen = false;
         for event in items.into_iter().flatten().take(EVENTS_MAX) {
             let name = event.get("event.name").map_or("", |n| n.text(arena));
             let role = match name {
                 "gen_ai.choice" => {
+                    chosen = true;
                     self.choice_json(*event, arena);
                     continue;
                 }
@@ -109,12 +111,27 @@ impl<'a> Events<'a> {
                 "gen_ai.assistant.message" => Role::Assistant,
                 "gen_ai.tool.message" => Role::Tool,
                 "gen_ai.user.message" => Role::User,
+                "gen_ai.unknown" => role_of(*event, arena).unwrap_or(Role::User),
                 _ => continue,
             };
             self.input_recorded = true;
-            let read = messages::read(event.raw(), role, arena);
+            // What Logfire 3 has no words for (a refusal), it gives as it came.
+            let said = event.get("data").filter(|_| name == "gen_ai.unknown");
+            let read = messages::read(said.unwrap_or(*event).raw(), role, arena);
             self.input.extend_from_slice(read);
         }
+        if !chosen {
+            self.answer_last();
+        }
+    }
+
+    /// In a list without a choice (Logfire 3, Responses API) the answer follows the question.
+    fn answer_last(&mut self) {
+        let answers = |m: &Message<'_>| m.role == Role::Assistant;
+        let asked = self.input.iter().rposition(|m| !answers(m));
+        let answer = self.input.split_off(asked.map_or(0, |at| at + 1));
+        self.output_recorded |= !answer.is_empty();
+        self.output.extend(answer);
     }
 
     fn exception(&mut self, attributes: &'a [Attribute<'a>], arena: &'a Bump) {
@@ -145,6 +162,13 @@ impl<'a> Events<'a> {
         if let Some(content) = attribute(event.attributes, EVENT_CONTENT)
             && let Some(json) = Json::container(as_text(content, arena), arena)
         {
+            self.choice_json(json, arena);
+            return;
+        }
+        if let Value::Str(text) = event.body
+            && let Some(json) = Json::container(text, arena).filter(|json| json.has("message"))
+        {
+            // Semantic Kernel writes its events by Python's logging: the body is a text.
             self.choice_json(json, arena);
             return;
         }

@@ -8,12 +8,12 @@
 mod shape;
 mod tools;
 
-pub use shape::role_word;
+pub use shape::{role_of, role_word};
 pub use tools::read_tools;
 
 use bumpalo::{Bump, collections::Vec as ArenaVec};
 
-use self::shape::{is_message, is_part, role_of};
+use self::shape::{is_message, is_part};
 use super::json::{Json, looks_like_container};
 use crate::call::{Message, Part, PartKind, Role};
 

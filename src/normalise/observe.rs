@@ -198,10 +198,21 @@ impl<'t, 'a> Observer<'t, 'a> {
         if recognised.role == SpanRole::Supplement && recognised.convention == "mastra" {
             error_chunk(&mut call, self.arena);
         }
+        let counts_asked = fields.boolean(Field::UsageAsked) == Some(true);
+        if recognised.role == SpanRole::Supplement
+            && counts_asked
+            && call.usage.output_tokens.is_none()
+            && call.finish == Finish::Unknown
+        {
+            // Asked for, and the last thing of a stream: what lacks them ended before.
+            call.finish = Finish::Interrupted;
+        }
         self.asked(&mut call);
         models::read(&mut call, fields, scope.name, span.name);
-        if call.provider.is_empty() {
-            call.provider = vocabulary::provider_of_model(call.request_model);
+        for model in [call.request_model, call.response_model] {
+            if call.provider.is_empty() {
+                call.provider = vocabulary::provider_of_model(model);
+            }
         }
         call
     }
@@ -280,6 +291,12 @@ impl<'t, 'a> Observer<'t, 'a> {
             Cow::Borrowed(known) => known,
             Cow::Owned(other) => self.arena.alloc_str(&other),
         };
+        if call.provider.is_empty()
+            && let Cow::Borrowed(known) = vocabulary::provider(fields.text(Field::HaystackType))
+        {
+            // Haystack names its components after whom they ask: `OpenAIChatGenerator`.
+            call.provider = known;
+        }
         call.server_address = fields.text(Field::ServerAddress);
         call.endpoint = fields.text(Field::Api);
         if let Some(endpoint) = recognise::endpoint(fields) {
@@ -422,9 +439,19 @@ fn streaming(fields: &Fields<'_, '_>, events: &Events<'_>, span_name: &str) -> O
         || fields.text(Field::Api).ends_with("Stream")
         || fields.text(Field::Url).contains("stream")
         || fields.has(Field::TtftMilliseconds)
-        || span_name.ends_with(".stream")
+        || is_streaming_method(span_name)
         || span_name.starts_with("streaming response");
     told.then_some(true)
+}
+
+/// Is the span named after a method that streams: `messages.stream`, `OpenAI.stream_chat`,
+/// `OpenAIModel.generate_stream`?
+fn is_streaming_method(span_name: &str) -> bool {
+    let Some((class, method)) = span_name.rsplit_once('.') else {
+        return false;
+    };
+    let mut words = method.split('_');
+    !class.contains(' ') && words.any(|word| matches!(word, "stream" | "astream"))
 }
 
 /// Nanoseconds from the span's start to the first token.

@@ -177,10 +177,15 @@ fn genkit(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
 }
 
 fn openinference(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
-    by_kind(
-        clues.fields.plain(Field::OpeninferenceKind).as_str()?,
-        "openinference",
-    )
+    let kind = clues.fields.plain(Field::OpeninferenceKind).as_str()?;
+    let found_by_kind = by_kind(kind, "openinference")?;
+    // LlamaIndex: what a model's class does by itself before the request (`OpenAI._prepare_…`).
+    let method = clues.span_name.rsplit('.').next().unwrap_or_default();
+    if found_by_kind.role == SpanRole::Call && method.starts_with('_') && !method.starts_with("__")
+    {
+        return found(SpanRole::Agent, "openinference", Operation::Chat);
+    }
+    Some(found_by_kind)
 }
 
 fn langfuse(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
@@ -274,6 +279,8 @@ fn bare_model(clues: &Clues<'_, '_, '_>) -> Option<Recognised> {
         Field::InputTokens,
         Field::OutputTokens,
         Field::Input,
+        // Logfire 3 on the Responses API: the model and a list of events.
+        Field::Events,
     ]
     .into_iter()
     .any(|field| fields.has(field));

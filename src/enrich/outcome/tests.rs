@@ -92,6 +92,13 @@ fn an_answer_of_few_words_or_of_a_tool_call_is_none() {
     assert_eq!(class_of(&[text("")], many), "");
     let off = |c: &mut Call<'_>| c.output.recorded = false;
     assert_eq!(class_of(&[], off), "");
+    // A stream that ended with a count of nothing, in a convention without finish reasons.
+    let counted = |c: &mut Call<'_>| {
+        ends(Finish::Unknown, "")(c);
+        c.streaming = Some(true);
+        c.usage.output_tokens = Some(0);
+    };
+    assert_eq!(class_of(&[text("")], counted), "llm.output.empty");
     let embeddings = |c: &mut Call<'_>| c.operation = Operation::Embeddings;
     assert_eq!(class_of(&[], embeddings), "");
 }
@@ -414,4 +421,108 @@ fn a_failed_call_tells_what_was_done_before_it() {
             "{evidence}"
         );
     }
+}
+
+#[test]
+fn what_a_framework_could_not_use_is_called_by_what_it_is() {
+    fn told_so<'a>(kind: &'static str, message: &'a [&'a str]) -> impl FnOnce(&mut Call<'a>) {
+        move |call| {
+            call.errors.is_error = true;
+            call.errors.exception_type = kind;
+            call.errors.messages = message;
+        }
+    }
+    let class = |parts: &[Part<'static>], kind, message: &'static [&'static str]| {
+        let messages = [Message {
+            role: Role::Assistant,
+            parts,
+        }];
+        let mut call = Call {
+            finish: Finish::Stop,
+            tool_definitions: Some(&[ToolDefinition {
+                name: "get_weather",
+                parameters: "",
+            }]),
+            output: Content {
+                recorded: true,
+                text: "",
+                messages: &messages,
+            },
+            ..Call::default()
+        };
+        told_so(kind, message)(&mut call);
+        let failure = enrich(Rules::builtin(), &call).failure.expect("a failure");
+        failure.class.as_str()
+    };
+    const BEHAVED: &[&str] = &["Exceeded maximum output retries (0)"];
+    const TOOL: &[&str] = &["Tool 'x' exceeded max retries count of 0"];
+    let unexpected = "UnexpectedModelBehavior";
+    assert_eq!(class(&[], unexpected, BEHAVED), "llm.output.empty");
+    let prose = [text("Paris")];
+    assert_eq!(
+        class(&prose, unexpected, BEHAVED),
+        "llm.output.schema_violation"
+    );
+    let unknown = [tool("delete_customer", "{}")];
+    assert_eq!(class(&unknown, unexpected, TOOL), "llm.tool.unknown_tool");
+    let known = [tool("get_weather", "{}")];
+    assert_eq!(
+        class(&known, unexpected, TOOL),
+        "llm.tool.invalid_arguments"
+    );
+}
+
+#[test]
+fn an_end_that_a_recorder_does_not_know_is_an_end() {
+    // LangChain's instrumentation writes `error` for every end of the Responses API.
+    let unknown = |c: &mut Call<'_>| {
+        ends(Finish::Error, "error")(c);
+        c.streaming = Some(true);
+    };
+    assert_eq!(class_of(&[text("Paris")], unknown), "");
+    let uncounted = |c: &mut Call<'_>| {
+        unknown(c);
+        c.usage = Usage::default();
+    };
+    assert_eq!(
+        class_of(&[text("Paris")], uncounted),
+        "llm.stream.interrupted"
+    );
+}
+
+#[test]
+fn a_recorder_without_finish_reasons_does_not_break_streams() {
+    let class = |version: &'static str, recorded: bool| {
+        class_of(&[text("Paris is the capital of France.")], |c| {
+            ends(Finish::Unknown, "")(c);
+            c.convention = "logfire";
+            c.instrumentation_version = version;
+            c.streaming = Some(true);
+            c.usage = Usage::default();
+            c.output.recorded = recorded;
+        })
+    };
+    assert_eq!(class("3.25.0", true), "");
+    assert_eq!(class("3.25.0", false), "llm.stream.interrupted");
+    assert_eq!(class("5.2.0", true), "llm.stream.interrupted");
+}
+
+#[test]
+fn arguments_that_a_recorder_wrapped_are_the_ones_inside() {
+    let offered = [ToolDefinition {
+        name: "get_weather",
+        parameters: r#"{"type":"object","properties":{"location":{"type":"string"}},"required":["location"]}"#,
+    }];
+    let class = |arguments: &'static str| {
+        class_of(&[tool("get_weather", arguments)], |c| {
+            ends(Finish::ToolCalls, "tool_use")(c);
+            c.tool_definitions = Some(Box::leak(Box::new(offered)));
+        })
+    };
+    assert_eq!(class(r#"{"input":{"location":"Paris"}}"#), "");
+    assert_eq!(
+        class(r#"{"input":{"location":42}}"#),
+        "llm.tool.invalid_arguments"
+    );
+    assert_eq!(class(r#"{"location":42}"#), "llm.tool.invalid_arguments");
 }

@@ -42,6 +42,9 @@ pub fn fill<'a>(to: &mut Call<'a>, from: &Call<'a>, arena: &'a Bump) {
         to.request_model = from.request_model;
         to.response_model = from.response_model;
     }
+    if is_raw(to) {
+        to.operation = from.operation;
+    }
     if to.dimensions.is_empty() {
         to.dimensions = from.dimensions;
     }
@@ -114,7 +117,7 @@ pub fn adopt_errors<'a>(to: &mut Call<'a>, from: &Call<'a>, arena: &'a Bump) {
 /// that was asked for, so that a request is held against an answer only to find them alike.
 pub fn may_be_same(a: &Call<'_>, b: &Call<'_>) -> bool {
     let embeds = |c: &Call<'_>| c.operation == Operation::Embeddings;
-    if embeds(a) != embeds(b) {
+    if embeds(a) != embeds(b) && !is_raw(a) && !is_raw(b) {
         return false;
     }
     let alike = |x: &str, y: &str| {
@@ -127,6 +130,11 @@ pub fn may_be_same(a: &Call<'_>, b: &Call<'_>) -> bool {
         || alike(a.request_model, b.response_model)
         || alike(a.response_model, b.request_model)
         || !(known(a.request_model, b.request_model) || known(a.response_model, b.response_model))
+}
+
+/// LiteLLM's copy of the request: it does not say for which operation.
+fn is_raw(call: &Call<'_>) -> bool {
+    call.convention == "litellm" && call.span_name == "raw_gen_ai_request"
 }
 
 /// A model's name without what gateways put in front of it.

@@ -21,7 +21,8 @@ pub fn is_message(json: Json<'_>) -> bool {
 
 /// A part is a text or an object that says what kind of content it is.
 pub fn is_part(json: Json<'_>) -> bool {
-    if json.has("role") || json.has("message") {
+    // OpenAI's bodies say in `object` what they are; a response has a `text`, too: its format.
+    if json.has("role") || json.has("message") || json.has("object") {
         return false;
     }
     let typed = json
