@@ -102,12 +102,18 @@ fn judge(
     let folded = text::fold(&texts);
     let found = text::walk(&rules.signatures, &folded);
     let mut codes = found.codes;
+    let mut literals = found.literals;
+    let read = codes.len();
     for own in [
         evidence.error_code,
         evidence.error_type,
         evidence.exception_type,
     ] {
         push_code(own, &mut codes);
+        rules.signatures.add_words(own, &mut literals);
+    }
+    for code in codes.iter().take(read).filter(|c| c.contains(['_', '-'])) {
+        rules.signatures.add_words(code, &mut literals);
     }
     let error_type_status = evidence.error_type.parse().ok();
     let code_status = evidence.error_code.parse().ok();
@@ -130,7 +136,7 @@ fn judge(
             .trim_matches(['[', ']', '"', '\'']),
         status,
         providers: rules.providers.mask(evidence.provider) | found.providers,
-        literals: found.literals,
+        literals,
     };
     if let Some(reasons) = reasons {
         reasons.extend(rules.signatures.holding(&seen).map(|hit| Candidate {
@@ -209,7 +215,7 @@ fn push_code<'a>(own: &'a str, codes: &mut Vec<Cow<'a, str>>) {
         return;
     }
     let name = own.trim_start_matches("<class '").trim_end_matches("'>");
-    let last = name.rsplit('.').next().unwrap_or(name);
+    let last = name.rsplit(text::CLASS_SEPARATORS).next().unwrap_or(name);
     let lower = |s: &'a str| -> Cow<'a, str> {
         match s.bytes().any(|b| b.is_ascii_uppercase()) {
             true => s.to_ascii_lowercase().into(),

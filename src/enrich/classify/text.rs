@@ -8,11 +8,15 @@
 
 mod duration;
 mod marker;
+mod status;
+mod words;
 
 pub(super) use marker::Marker;
+pub(super) use words::code_words;
 
 use super::signature::{LiteralSet, Signatures};
 use duration::duration_ms;
+use status::{leading_status, named_status, status, status_within};
 use std::borrow::Cow;
 
 /// Of a longer text, the beginning and the end are read: wrappers put the cause last.
@@ -22,6 +26,9 @@ const TEXT_TAIL_BYTES_MAX: usize = 2 * 1024;
 const VALUE_BYTES_MAX: usize = 80;
 /// Values kept of one text.
 const VALUES_MAX: usize = 16;
+
+/// What stands between the names of packages and of a class: Java, PHP, C++ and Ruby, inner classes.
+pub(super) const CLASS_SEPARATORS: [char; 5] = ['.', '\\', ':', '$', '#'];
 
 /// What one pass over a folded text found.
 pub(super) struct Findings<'t> {
@@ -123,14 +130,13 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
     };
     prefixes(text, &mut found.codes);
     found.status = leading_status(text);
+    let mut by_name = None;
     for hit in table.automaton.find_overlapping_iter(text) {
         let number = hit.pattern().as_usize();
         let Some(literal) = table.literals.get(number) else {
             continue;
         };
-        if literal.word_start && !boundary_before(text, hit.start())
-            || literal.word_end && !boundary_after(text, hit.end())
-        {
+        if !literal.stands_in(text, hit.start(), hit.end()) {
             continue;
         }
         found.literals.insert(number);
@@ -148,12 +154,16 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
                 if found.status.is_none() {
                     found.status = status(after);
                 }
+                if by_name.is_none() {
+                    by_name = named_status(after);
+                }
             }
             Marker::Delay => found.delay_ms = found.delay_ms.or_else(|| duration_ms(after)),
             Marker::RequestId => found.has_request_id = true,
             Marker::Secret => found.has_secret |= may_be_secret(&literal.text, text, &hit),
         }
     }
+    found.status = found.status.or(by_name).or_else(|| status_within(text));
     found
 }
 
@@ -177,15 +187,16 @@ fn may_be_secret(mark: &str, text: &str, hit: &aho_corasick::Match) -> bool {
 }
 
 fn marker_reads_code(literal: &str) -> bool {
-    literal.ends_with(['"', '\'', ':', '(', '=', '.']) || literal == "error code "
+    literal.ends_with(['"', '\'', ':', '(', '=', '.'])
+        || ["error code ", "code = "].contains(&literal)
 }
 
-fn boundary_before(text: &str, at: usize) -> bool {
+pub(super) fn boundary_before(text: &str, at: usize) -> bool {
     let before = text.as_bytes().get(at.wrapping_sub(1));
     !before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
-fn boundary_after(text: &str, at: usize) -> bool {
+pub(super) fn boundary_after(text: &str, at: usize) -> bool {
     let after = text.as_bytes().get(at);
     !after.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
@@ -194,9 +205,11 @@ fn boundary_after(text: &str, at: usize) -> bool {
 fn value(after: &str) -> Option<&str> {
     let after = after.trim_start_matches([' ', '"', '\'', '(']);
     let end = after
-        .find(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)))
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "_-./#".contains(c)))
         .unwrap_or(after.len());
     let word = after.get(..end)?.trim_end_matches('.');
+    // `com.amazonaws.bedrock#ThrottlingException`: the shape's name is the code.
+    let word = word.rsplit('#').next().unwrap_or(word);
     (!word.is_empty() && word.len() <= VALUE_BYTES_MAX && !["none", "null"].contains(&word))
         .then_some(word)
 }
@@ -214,7 +227,7 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
             if !class && !word.ends_with(':') {
                 continue;
             }
-            let name = trimmed.rsplit('.').next().unwrap_or("");
+            let name = trimmed.rsplit(CLASS_SEPARATORS).next().unwrap_or("");
             // `too many requests: ...` is prose: a code inside a line has the form of one.
             let told = class || at == 0 || name.contains('_');
             let plain = name.len() > 3
@@ -226,30 +239,4 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
             }
         }
     }
-}
-
-/// A status at the very beginning: `429 {...}`, `503 Service Unavailable`, `429: ...`.
-fn leading_status(text: &str) -> Option<u16> {
-    let text = text.trim_start_matches(['<', '[', '(', '"', ' ']);
-    let known = status(text)?;
-    let next = text.get(3..).unwrap_or("").bytes().next();
-    (!next.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.')).then_some(known)
-}
-
-/// An HTTP status at the start of a text.
-pub(super) fn status(after: &str) -> Option<u16> {
-    let after = after.trim_start_matches([' ', '"', '\'', '(', '<', '{']);
-    let after = after
-        .strip_prefix("code: ")
-        .or_else(|| after.strip_prefix("code "))
-        .unwrap_or(after);
-    let digits = after.get(..3)?;
-    if after
-        .as_bytes()
-        .get(3)
-        .is_some_and(|b| b.is_ascii_alphanumeric())
-    {
-        return None;
-    }
-    digits.parse().ok().filter(|s| (400..=599).contains(s))
 }

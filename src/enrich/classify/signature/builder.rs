@@ -6,7 +6,7 @@ use crate::enrich::classify::text::Marker;
 use crate::enrich::providers::Providers;
 use crate::enrich::rules::{RulesError, line_of};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use regex::Regex;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -207,6 +207,7 @@ impl Builder {
             by_code: HashMap::new(),
             by_finish: HashMap::new(),
             by_status: HashMap::new(),
+            known_codes: HashSet::new(),
             rows: self.rows,
             literals: self.literals,
             automaton,
