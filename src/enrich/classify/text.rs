@@ -7,10 +7,12 @@
 //! cut off. Values are hints for the signatures, never a verdict.
 
 mod duration;
+mod fold;
 mod marker;
 mod status;
 mod words;
 
+pub(super) use fold::fold;
 pub(super) use marker::Marker;
 pub(super) use words::code_words;
 
@@ -19,9 +21,6 @@ use duration::duration_ms;
 use status::{leading_status, named_status, status, status_within};
 use std::borrow::Cow;
 
-/// Of a longer text, the beginning and the end are read: wrappers put the cause last.
-const TEXT_HEAD_BYTES_MAX: usize = 6 * 1024;
-const TEXT_TAIL_BYTES_MAX: usize = 2 * 1024;
 /// Codes and types are short words.
 const VALUE_BYTES_MAX: usize = 80;
 /// Values kept of one text.
@@ -39,82 +38,6 @@ pub(super) struct Findings<'t> {
     pub delay_ms: Option<u64>,
     pub has_request_id: bool,
     pub has_secret: bool,
-}
-
-/// Folds texts into one: lower case, one space for any run of white space, escapes resolved, curly
-/// quotes straight, stack frames gone. Repeated texts are taken once.
-pub(super) fn fold(texts: &[&str]) -> String {
-    let mut out = Vec::with_capacity(texts.iter().map(|t| t.len() + 1).sum::<usize>().min(8192));
-    for (at, text) in texts.iter().enumerate() {
-        // A wrapper's text often holds the inner one as it is.
-        let before = texts.iter().take(at);
-        if text.is_empty() || before.into_iter().any(|t| t.contains(text)) {
-            continue;
-        }
-        if !out.is_empty() {
-            out.push(b'\n');
-        }
-        for part in head_and_tail(text) {
-            for line in part.split('\n').filter(|l| !is_stack_frame(l)) {
-                fold_line(line, &mut out);
-                out.push(b' ');
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
-}
-
-fn head_and_tail(text: &str) -> [&str; 2] {
-    if text.len() <= TEXT_HEAD_BYTES_MAX + TEXT_TAIL_BYTES_MAX {
-        return [text, ""];
-    }
-    let head = text.floor_char_boundary(TEXT_HEAD_BYTES_MAX);
-    let tail = text.ceil_char_boundary(text.len() - TEXT_TAIL_BYTES_MAX);
-    [
-        text.get(..head).unwrap_or(""),
-        text.get(tail..).unwrap_or(""),
-    ]
-}
-
-/// Is this a line of a stack trace? Their paths hold words such as `internal` and `timeout`.
-fn is_stack_frame(line: &str) -> bool {
-    if !line.starts_with([' ', '\t']) {
-        return false;
-    }
-    let line = line.trim_start();
-    line.starts_with("at ") && line.contains(':') || line.starts_with("File \"")
-}
-
-fn fold_line(line: &str, out: &mut Vec<u8>) {
-    let mut bytes = line.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        bytes = rest;
-        match (first, rest) {
-            (b'\\', [b'n' | b't' | b'r', after @ ..]) => {
-                space(out);
-                bytes = after;
-            }
-            // A quote inside a JSON string inside a string: all levels look the same.
-            (b'\\', [b'"' | b'\'' | b'\\' | b'/', ..]) => {}
-            (b' ' | b'\t' | b'\r', _) => space(out),
-            // Curly quotes: E2 80 98 to 9B are single, 9C to 9F double.
-            (0xE2, [0x80, 0x98..=0x9B, after @ ..]) => {
-                out.push(b'\'');
-                bytes = after;
-            }
-            (0xE2, [0x80, 0x9C..=0x9F, after @ ..]) => {
-                out.push(b'"');
-                bytes = after;
-            }
-            (byte, _) => out.push(byte.to_ascii_lowercase()),
-        }
-    }
-}
-
-fn space(out: &mut Vec<u8>) {
-    if out.last().is_some_and(|b| !b" \n".contains(b)) {
-        out.push(b' ');
-    }
 }
 
 /// Walks a folded text once.
