@@ -16,8 +16,8 @@ use builder::Builder;
 use hashbrown::{HashMap, HashSet};
 use regex::Regex;
 
-/// Words of 64 bits; the tables may hold 4096 literals and 1024 signatures.
-const LITERAL_WORDS: usize = 64;
+/// Words of 64 bits; the tables may hold 6144 literals and 1024 signatures.
+const LITERAL_WORDS: usize = 96;
 const SIGNATURE_WORDS: usize = 16;
 /// How a rule asks for errors without an HTTP status, beside those with one.
 const NO_STATUS: u16 = 0;
