@@ -3,9 +3,9 @@
 //! Data decides (`rules/failures/*.toml`); this module only gathers what the data compares: the
 //! folded text, the codes and types found in it, the status. The most specific evidence is tried
 //! first: what a provider says in its own code and words, then words that mean the same
-//! everywhere, then codes, exception classes, and the bare status last. Nothing is guessed: an
-//! error that no signature knows is `llm.unknown`. Not here: calls that look good but are not
-//! (`outcome`).
+//! everywhere, then codes, exception classes, the bare status, and last, only where a provider is
+//! named and no status is, what a single word suggests. An error that no signature knows is
+//! `llm.unknown`. Not here: calls that look good but are not (`outcome`).
 
 mod lines;
 mod meaning;
@@ -18,6 +18,7 @@ pub use lines::{LinesError, classify_lines};
 pub use meaning::{Meaning, meaning};
 pub use signature::Signatures;
 
+use super::providers::ANY_PROVIDER;
 use super::rules::Rules;
 use crate::call::{Failure, FailureClass, Phase};
 use redact::redact;
@@ -127,6 +128,10 @@ fn judge(
     .flatten()
     .find(|s: &u16| (400..=599).contains(s))
     .or(evidence.http_status);
+    let mut providers = rules.providers.mask(evidence.provider) | found.providers;
+    if !evidence.provider.is_empty() || providers != 0 {
+        providers |= ANY_PROVIDER;
+    }
     let finish = evidence.finish.to_ascii_lowercase();
     let seen = Seen {
         text: &folded,
@@ -135,7 +140,7 @@ fn judge(
             .trim_start_matches("finishreason.")
             .trim_matches(['[', ']', '"', '\'']),
         status,
-        providers: rules.providers.mask(evidence.provider) | found.providers,
+        providers,
         literals,
     };
     if let Some(reasons) = reasons {

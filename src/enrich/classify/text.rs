@@ -139,6 +139,11 @@ fn value(after: &str) -> Option<&str> {
 
 /// Class names and codes in front of a colon or dash: `litellm.X: YException - `, `(Code) text`.
 fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
+    // Some recorders have the code in the place of the text.
+    let whole = text.trim();
+    if whole.len() <= VALUE_BYTES_MAX && whole.contains('_') && !whole.contains([' ', ':', '"']) {
+        out.extend(value(whole).map(Cow::Borrowed));
+    }
     for line in text.split('\n').take(4) {
         if let Some((code, _)) = line.strip_prefix('(').and_then(|l| l.split_once(')')) {
             out.extend(value(code).map(Cow::Borrowed));

@@ -67,8 +67,8 @@ pub(super) fn named_status(after: &str) -> Option<u16> {
     (!rest.trim_start_matches(' ').starts_with(goes_on)).then_some(*number)
 }
 
-/// A status in brackets, or between words with its name after it: `failed (429)`, `[503]`,
-/// `超限（429）`, `got 502 Bad Gateway`.
+/// A status in brackets, before its name, or as the last word: `failed (429)`, `[503]`, `超限（429）`,
+/// `got 502 Bad Gateway`, `failed: 429`.
 pub(super) fn status_within(text: &str) -> Option<u16> {
     let text = text.get(..text.floor_char_boundary(HEAD_BYTES_MAX))?;
     let mut rest = text;
@@ -86,7 +86,12 @@ pub(super) fn status_within(text: &str) -> Option<u16> {
                     .trim_start_matches([' ', '-', ':', '('])
                     .starts_with(name)
             });
-            if opened && closed || alone && named {
+            // `Failed after 3 attempts: 429`, but not a limit or a count of something.
+            let told = ["fail", "error", "retr", "status"];
+            let last = after.trim().is_empty()
+                && before.trim_end().ends_with(':')
+                && told.iter().any(|word| before.contains(word));
+            if opened && closed || alone && named || last {
                 return Some(known);
             }
         }
