@@ -229,8 +229,8 @@ fn ones<const N: usize>(words: [u64; N]) -> impl Iterator<Item = usize> {
 impl Literal {
     /// Are there the word boundaries around a match that it asks for?
     pub(super) fn stands_in(&self, text: &str, start: usize, end: usize) -> bool {
-        !(self.word_start && !boundary_before(text, start)
-            || self.word_end && !boundary_after(text, end))
+        (!self.word_start || boundary_before(text, start))
+            && (!self.word_end || boundary_after(text, end))
     }
 }
 
