@@ -3,9 +3,9 @@
 //! Data decides (`rules/failures/*.toml`); this module only gathers what the data compares: the
 //! folded text, the codes and types found in it, the status. The most specific evidence is tried
 //! first: what a provider says in its own code and words, then words that mean the same
-//! everywhere, then codes, exception classes, and the bare status last. Nothing is guessed: an
-//! error that no signature knows is `llm.unknown`. Not here: calls that look good but are not
-//! (`outcome`).
+//! everywhere, then codes, exception classes, the bare status, and last, only where a provider is
+//! named and no status is, what a single word suggests. An error that no signature knows is
+//! `llm.unknown`. Not here: calls that look good but are not (`outcome`).
 
 mod lines;
 mod meaning;
@@ -18,6 +18,7 @@ pub use lines::{LinesError, classify_lines};
 pub use meaning::{Meaning, meaning};
 pub use signature::Signatures;
 
+use super::providers::ANY_PROVIDER;
 use super::rules::Rules;
 use crate::call::{Failure, FailureClass, Phase};
 use redact::redact;
@@ -102,12 +103,18 @@ fn judge(
     let folded = text::fold(&texts);
     let found = text::walk(&rules.signatures, &folded);
     let mut codes = found.codes;
+    let mut literals = found.literals;
+    let read = codes.len();
     for own in [
         evidence.error_code,
         evidence.error_type,
         evidence.exception_type,
     ] {
         push_code(own, &mut codes);
+        rules.signatures.add_words(own, &mut literals);
+    }
+    for code in codes.iter().take(read).filter(|c| c.contains(['_', '-'])) {
+        rules.signatures.add_words(code, &mut literals);
     }
     let error_type_status = evidence.error_type.parse().ok();
     let code_status = evidence.error_code.parse().ok();
@@ -121,6 +128,10 @@ fn judge(
     .flatten()
     .find(|s: &u16| (400..=599).contains(s))
     .or(evidence.http_status);
+    let mut providers = rules.providers.mask(evidence.provider) | found.providers;
+    if !evidence.provider.is_empty() || providers != 0 {
+        providers |= ANY_PROVIDER;
+    }
     let finish = evidence.finish.to_ascii_lowercase();
     let seen = Seen {
         text: &folded,
@@ -129,8 +140,8 @@ fn judge(
             .trim_start_matches("finishreason.")
             .trim_matches(['[', ']', '"', '\'']),
         status,
-        providers: rules.providers.mask(evidence.provider) | found.providers,
-        literals: found.literals,
+        providers,
+        literals,
     };
     if let Some(reasons) = reasons {
         reasons.extend(rules.signatures.holding(&seen).map(|hit| Candidate {
@@ -209,7 +220,7 @@ fn push_code<'a>(own: &'a str, codes: &mut Vec<Cow<'a, str>>) {
         return;
     }
     let name = own.trim_start_matches("<class '").trim_end_matches("'>");
-    let last = name.rsplit('.').next().unwrap_or(name);
+    let last = name.rsplit(text::CLASS_SEPARATORS).next().unwrap_or(name);
     let lower = |s: &'a str| -> Cow<'a, str> {
         match s.bytes().any(|b| b.is_ascii_uppercase()) {
             true => s.to_ascii_lowercase().into(),

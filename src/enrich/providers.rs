@@ -8,8 +8,10 @@ use super::rules::RulesError;
 use hashbrown::HashMap;
 use serde::Deserialize;
 
-/// A set of providers is a `u64`.
-pub const PROVIDERS_MAX: usize = 64;
+/// A set of providers is a `u64`, with one bit for "some provider is named".
+pub const PROVIDERS_MAX: usize = 63;
+/// The bit of errors whose provider is told, known or not; `*` in a rule.
+pub const ANY_PROVIDER: u64 = 1 << PROVIDERS_MAX;
 
 /// The table of providers.
 #[derive(Debug)]

@@ -45,7 +45,7 @@ pub struct RulesError {
 }
 
 /// Order matters: the first rule that matches decides.
-const FAILURES: [(&str, &str); 8] = [
+const FAILURES: [(&str, &str); 9] = [
     (
         "rules/failures/10_provider.toml",
         include_str!("../../rules/failures/10_provider.toml"),
@@ -77,6 +77,10 @@ const FAILURES: [(&str, &str); 8] = [
     (
         "rules/failures/60_status.toml",
         include_str!("../../rules/failures/60_status.toml"),
+    ),
+    (
+        "rules/failures/70_word.toml",
+        include_str!("../../rules/failures/70_word.toml"),
     ),
 ];
 const PROVIDERS: (&str, &str) = (

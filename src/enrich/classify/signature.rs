@@ -7,17 +7,17 @@
 
 mod builder;
 
-use super::text::Marker;
+use super::text::{Marker, boundary_after, boundary_before, code_words};
 use crate::call::{FailureClass, Phase, RetryAdvice};
 use crate::enrich::providers::Providers;
 use crate::enrich::rules::RulesError;
 use aho_corasick::AhoCorasick;
 use builder::Builder;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use regex::Regex;
 
-/// Words of 64 bits; the tables may hold 4096 literals and 1024 signatures.
-const LITERAL_WORDS: usize = 64;
+/// Words of 64 bits; the tables may hold 6144 literals and 1024 signatures.
+const LITERAL_WORDS: usize = 96;
 const SIGNATURE_WORDS: usize = 16;
 /// How a rule asks for errors without an HTTP status, beside those with one.
 const NO_STATUS: u16 = 0;
@@ -34,6 +34,8 @@ pub struct Signatures {
     by_code: HashMap<String, Vec<u16>>,
     by_finish: HashMap<String, Vec<u16>>,
     by_status: HashMap<u16, Vec<u16>>,
+    /// Codes and finish reasons that some row names.
+    known_codes: HashSet<String>,
 }
 
 /// One row, compiled.
@@ -101,6 +103,23 @@ impl Signatures {
             builder.read(name, text, providers)?;
         }
         builder.finish(providers)
+    }
+
+    /// Adds the literals in the words of a code that no row knows: `TPM_LIMIT_REACHED` is read as
+    /// what it says.
+    pub(super) fn add_words(&self, code: &str, set: &mut LiteralSet) {
+        let Some(words) = code_words(code, |name| self.known_codes.contains(name)) else {
+            return;
+        };
+        for hit in self.automaton.find_overlapping_iter(&words) {
+            let number = hit.pattern().as_usize();
+            let Some(literal) = self.literals.get(number) else {
+                continue;
+            };
+            if literal.marker.is_none() && literal.stands_in(&words, hit.start(), hit.end()) {
+                set.insert(number);
+            }
+        }
     }
 
     /// The signatures that hold, in the order in which they are tried: the first one decides.
@@ -205,6 +224,16 @@ fn ones<const N: usize>(words: [u64; N]) -> impl Iterator<Item = usize> {
     })
 }
 
+// === impl Literal ===
+
+impl Literal {
+    /// Are there the word boundaries around a match that it asks for?
+    pub(super) fn stands_in(&self, text: &str, start: usize, end: usize) -> bool {
+        (!self.word_start || boundary_before(text, start))
+            && (!self.word_end || boundary_after(text, end))
+    }
+}
+
 // === impl LiteralSet ===
 
 impl LiteralSet {
@@ -233,6 +262,8 @@ impl Signatures {
     /// Files every row under its most selective kind of condition.
     fn index(&mut self) {
         for (number, row) in self.rows.iter().enumerate() {
+            let codes = row.code.iter().chain(&row.finish);
+            self.known_codes.extend(codes.cloned());
             let number = u16::try_from(number).unwrap_or(u16::MAX);
             let first = row.all.first().map(std::slice::from_ref);
             let literals = if row.text.is_empty() {

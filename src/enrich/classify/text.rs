@@ -7,21 +7,27 @@
 //! cut off. Values are hints for the signatures, never a verdict.
 
 mod duration;
+mod fold;
 mod marker;
+mod status;
+mod words;
 
+pub(super) use fold::fold;
 pub(super) use marker::Marker;
+pub(super) use words::code_words;
 
 use super::signature::{LiteralSet, Signatures};
 use duration::duration_ms;
+use status::{leading_status, named_status, status, status_within};
 use std::borrow::Cow;
 
-/// Of a longer text, the beginning and the end are read: wrappers put the cause last.
-const TEXT_HEAD_BYTES_MAX: usize = 6 * 1024;
-const TEXT_TAIL_BYTES_MAX: usize = 2 * 1024;
 /// Codes and types are short words.
 const VALUE_BYTES_MAX: usize = 80;
 /// Values kept of one text.
 const VALUES_MAX: usize = 16;
+
+/// What stands between the names of packages and of a class: Java, PHP, C++ and Ruby, inner classes.
+pub(super) const CLASS_SEPARATORS: [char; 5] = ['.', '\\', ':', '$', '#'];
 
 /// What one pass over a folded text found.
 pub(super) struct Findings<'t> {
@@ -32,82 +38,6 @@ pub(super) struct Findings<'t> {
     pub delay_ms: Option<u64>,
     pub has_request_id: bool,
     pub has_secret: bool,
-}
-
-/// Folds texts into one: lower case, one space for any run of white space, escapes resolved, curly
-/// quotes straight, stack frames gone. Repeated texts are taken once.
-pub(super) fn fold(texts: &[&str]) -> String {
-    let mut out = Vec::with_capacity(texts.iter().map(|t| t.len() + 1).sum::<usize>().min(8192));
-    for (at, text) in texts.iter().enumerate() {
-        // A wrapper's text often holds the inner one as it is.
-        let before = texts.iter().take(at);
-        if text.is_empty() || before.into_iter().any(|t| t.contains(text)) {
-            continue;
-        }
-        if !out.is_empty() {
-            out.push(b'\n');
-        }
-        for part in head_and_tail(text) {
-            for line in part.split('\n').filter(|l| !is_stack_frame(l)) {
-                fold_line(line, &mut out);
-                out.push(b' ');
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
-}
-
-fn head_and_tail(text: &str) -> [&str; 2] {
-    if text.len() <= TEXT_HEAD_BYTES_MAX + TEXT_TAIL_BYTES_MAX {
-        return [text, ""];
-    }
-    let head = text.floor_char_boundary(TEXT_HEAD_BYTES_MAX);
-    let tail = text.ceil_char_boundary(text.len() - TEXT_TAIL_BYTES_MAX);
-    [
-        text.get(..head).unwrap_or(""),
-        text.get(tail..).unwrap_or(""),
-    ]
-}
-
-/// Is this a line of a stack trace? Their paths hold words such as `internal` and `timeout`.
-fn is_stack_frame(line: &str) -> bool {
-    if !line.starts_with([' ', '\t']) {
-        return false;
-    }
-    let line = line.trim_start();
-    line.starts_with("at ") && line.contains(':') || line.starts_with("File \"")
-}
-
-fn fold_line(line: &str, out: &mut Vec<u8>) {
-    let mut bytes = line.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        bytes = rest;
-        match (first, rest) {
-            (b'\\', [b'n' | b't' | b'r', after @ ..]) => {
-                space(out);
-                bytes = after;
-            }
-            // A quote inside a JSON string inside a string: all levels look the same.
-            (b'\\', [b'"' | b'\'' | b'\\' | b'/', ..]) => {}
-            (b' ' | b'\t' | b'\r', _) => space(out),
-            // Curly quotes: E2 80 98 to 9B are single, 9C to 9F double.
-            (0xE2, [0x80, 0x98..=0x9B, after @ ..]) => {
-                out.push(b'\'');
-                bytes = after;
-            }
-            (0xE2, [0x80, 0x9C..=0x9F, after @ ..]) => {
-                out.push(b'"');
-                bytes = after;
-            }
-            (byte, _) => out.push(byte.to_ascii_lowercase()),
-        }
-    }
-}
-
-fn space(out: &mut Vec<u8>) {
-    if out.last().is_some_and(|b| !b" \n".contains(b)) {
-        out.push(b' ');
-    }
 }
 
 /// Walks a folded text once.
@@ -123,14 +53,13 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
     };
     prefixes(text, &mut found.codes);
     found.status = leading_status(text);
+    let mut by_name = None;
     for hit in table.automaton.find_overlapping_iter(text) {
         let number = hit.pattern().as_usize();
         let Some(literal) = table.literals.get(number) else {
             continue;
         };
-        if literal.word_start && !boundary_before(text, hit.start())
-            || literal.word_end && !boundary_after(text, hit.end())
-        {
+        if !literal.stands_in(text, hit.start(), hit.end()) {
             continue;
         }
         found.literals.insert(number);
@@ -148,12 +77,16 @@ pub(super) fn walk<'t>(table: &Signatures, text: &'t str) -> Findings<'t> {
                 if found.status.is_none() {
                     found.status = status(after);
                 }
+                if by_name.is_none() {
+                    by_name = named_status(after);
+                }
             }
             Marker::Delay => found.delay_ms = found.delay_ms.or_else(|| duration_ms(after)),
             Marker::RequestId => found.has_request_id = true,
             Marker::Secret => found.has_secret |= may_be_secret(&literal.text, text, &hit),
         }
     }
+    found.status = found.status.or(by_name).or_else(|| status_within(text));
     found
 }
 
@@ -177,15 +110,16 @@ fn may_be_secret(mark: &str, text: &str, hit: &aho_corasick::Match) -> bool {
 }
 
 fn marker_reads_code(literal: &str) -> bool {
-    literal.ends_with(['"', '\'', ':', '(', '=', '.']) || literal == "error code "
+    literal.ends_with(['"', '\'', ':', '(', '=', '.'])
+        || ["error code ", "code = "].contains(&literal)
 }
 
-fn boundary_before(text: &str, at: usize) -> bool {
+pub(super) fn boundary_before(text: &str, at: usize) -> bool {
     let before = text.as_bytes().get(at.wrapping_sub(1));
     !before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
-fn boundary_after(text: &str, at: usize) -> bool {
+pub(super) fn boundary_after(text: &str, at: usize) -> bool {
     let after = text.as_bytes().get(at);
     !after.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
@@ -194,15 +128,22 @@ fn boundary_after(text: &str, at: usize) -> bool {
 fn value(after: &str) -> Option<&str> {
     let after = after.trim_start_matches([' ', '"', '\'', '(']);
     let end = after
-        .find(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)))
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "_-./#".contains(c)))
         .unwrap_or(after.len());
     let word = after.get(..end)?.trim_end_matches('.');
+    // `com.amazonaws.bedrock#ThrottlingException`: the shape's name is the code.
+    let word = word.rsplit('#').next().unwrap_or(word);
     (!word.is_empty() && word.len() <= VALUE_BYTES_MAX && !["none", "null"].contains(&word))
         .then_some(word)
 }
 
 /// Class names and codes in front of a colon or dash: `litellm.X: YException - `, `(Code) text`.
 fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
+    // Some recorders have the code in the place of the text.
+    let whole = text.trim();
+    if whole.len() <= VALUE_BYTES_MAX && whole.contains('_') && !whole.contains([' ', ':', '"']) {
+        out.extend(value(whole).map(Cow::Borrowed));
+    }
     for line in text.split('\n').take(4) {
         if let Some((code, _)) = line.strip_prefix('(').and_then(|l| l.split_once(')')) {
             out.extend(value(code).map(Cow::Borrowed));
@@ -214,7 +155,7 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
             if !class && !word.ends_with(':') {
                 continue;
             }
-            let name = trimmed.rsplit('.').next().unwrap_or("");
+            let name = trimmed.rsplit(CLASS_SEPARATORS).next().unwrap_or("");
             // `too many requests: ...` is prose: a code inside a line has the form of one.
             let told = class || at == 0 || name.contains('_');
             let plain = name.len() > 3
@@ -226,30 +167,4 @@ fn prefixes<'t>(text: &'t str, out: &mut Vec<Cow<'t, str>>) {
             }
         }
     }
-}
-
-/// A status at the very beginning: `429 {...}`, `503 Service Unavailable`, `429: ...`.
-fn leading_status(text: &str) -> Option<u16> {
-    let text = text.trim_start_matches(['<', '[', '(', '"', ' ']);
-    let known = status(text)?;
-    let next = text.get(3..).unwrap_or("").bytes().next();
-    (!next.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.')).then_some(known)
-}
-
-/// An HTTP status at the start of a text.
-pub(super) fn status(after: &str) -> Option<u16> {
-    let after = after.trim_start_matches([' ', '"', '\'', '(', '<', '{']);
-    let after = after
-        .strip_prefix("code: ")
-        .or_else(|| after.strip_prefix("code "))
-        .unwrap_or(after);
-    let digits = after.get(..3)?;
-    if after
-        .as_bytes()
-        .get(3)
-        .is_some_and(|b| b.is_ascii_alphanumeric())
-    {
-        return None;
-    }
-    digits.parse().ok().filter(|s| (400..=599).contains(s))
 }

@@ -3,10 +3,10 @@
 use super::{LITERAL_WORDS, Literal, SIGNATURE_WORDS, Signature, Signatures};
 use crate::call::{FailureClass, Phase, RetryAdvice};
 use crate::enrich::classify::text::Marker;
-use crate::enrich::providers::Providers;
+use crate::enrich::providers::{ANY_PROVIDER, Providers};
 use crate::enrich::rules::{RulesError, line_of};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use regex::Regex;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,6 +106,7 @@ impl Builder {
             names
                 .iter()
                 .try_fold(0, |set, name| match providers.mask(name) {
+                    0 if name == "*" => Ok(set | ANY_PROVIDER),
                     0 => Err(wrong(format!("unknown provider {name:?}"))),
                     mask => Ok(set | mask),
                 })
@@ -207,6 +208,7 @@ impl Builder {
             by_code: HashMap::new(),
             by_finish: HashMap::new(),
             by_status: HashMap::new(),
+            known_codes: HashSet::new(),
             rows: self.rows,
             literals: self.literals,
             automaton,
