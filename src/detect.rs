@@ -45,7 +45,7 @@ mod tests;
 
 pub use config::{Budget, DetectorConfig, Override, Period, Sensitivity, StaticRule};
 pub use detector::{Counters, Detector};
-pub use fact::{BadFacts, CallFact, EvalFact, Fact, passed};
+pub use fact::{BadFacts, CallFact, ERROR_BYTES_MAX, EvalFact, Fact, passed};
 pub use incident::{
     BlastRadius, Change, Confidence, Delta, Dimension, Exemplar, Impact, Incident, Kind, Observed,
     Scope, Severity, Share, State, Unit, UnknownKind,
