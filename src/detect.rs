@@ -31,6 +31,7 @@ mod names;
 mod news;
 mod poisson;
 mod raise;
+mod recent;
 mod sample;
 mod signal;
 mod sketch;
