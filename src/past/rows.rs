@@ -116,7 +116,8 @@ pub(super) fn time(ns: u64) -> String {
 
 impl StoredCall {
     pub(super) fn fact(&self) -> CallFact<'_> {
-        let told = |chars: u32| (self.recorded || chars > 0).then_some(u64::from(chars));
+        let told =
+            |chars: u32, or: bool| (self.recorded || chars > 0 || or).then(|| u64::from(chars));
         let called_tools = normalise::finish(&self.finish_reason) == Finish::ToolCalls;
         let message = &self.error_message;
         CallFact {
@@ -152,9 +153,9 @@ impl StoredCall {
             input_tokens: self.input_tokens,
             output_tokens: self.output_tokens,
             cost_nano_usd: self.cost_nano_usd,
-            input_chars: told(self.input_chars),
-            user_chars: told(self.user_chars),
-            output_chars: told(self.output_chars),
+            input_chars: told(self.input_chars, false),
+            user_chars: told(self.user_chars, false),
+            output_chars: told(self.output_chars, self.has_tool_names),
             remaining_requests: None,
             remaining_tokens: None,
             weight: self.sample_weight,
