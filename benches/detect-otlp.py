@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """detect-otlp.py EVENTS.jsonl HOST:PORT: a stream of benchmark events, as `lapwing detect` reads it, as OTLP/JSON requests.
+detect-otlp.py --alerts ALERTS.jsonl: alerts with the benchmark's names of providers instead of the registry's, for its scorer.
 
 Standard attributes and events only, so no class is sent: the collector works it out. Tenant and feature stand in `app.tenant.id`
 and `app.feature` (`dimensions: {tenant: [app.tenant.id], feature: [app.feature]}`). Move the times into the last days first: what is older than
@@ -69,7 +70,8 @@ def call(event, trace):
         told["error.type"] = "ValidationError"
     elif "error_type" in event:
         message, told["error.type"] = "", event["error_type"]
-    if "tool" in event:
+    # What nothing came out of asked for no tool.
+    if "tool" in event and event.get("output_tokens"):
         part = {"type": "tool_call", "id": "c" + trace[:8], "name": event["tool"], "arguments": {}}
         told["gen_ai.output.messages"] = json.dumps([{"role": "assistant", "parts": [part]}])
     return {
@@ -113,9 +115,24 @@ def request(events):
     ]}
 
 
+def named(alert):
+    """An alert in the benchmark's words."""
+    own = {registered: name for name, registered in PROVIDERS.items()}
+    labels = alert["labels"]
+    if "provider" in labels:
+        told = labels["provider"]
+        labels["provider"] = [own.get(name, name) for name in told] if isinstance(told, list) else own.get(told, told)
+    return alert
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
+    if sys.argv[1] == "--alerts":
+        with open(sys.argv[2], encoding="utf-8") as lines:
+            for line in lines:
+                print(json.dumps(named(json.loads(line))))
+        return
     collector = http.client.HTTPConnection(sys.argv[2], timeout=60)
     with open(sys.argv[1], encoding="utf-8") as lines:
         numbered = enumerate(map(json.loads, lines))

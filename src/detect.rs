@@ -31,6 +31,7 @@ mod names;
 mod news;
 mod poisson;
 mod raise;
+mod recent;
 mod sample;
 mod signal;
 mod sketch;
@@ -45,7 +46,7 @@ mod tests;
 
 pub use config::{Budget, DetectorConfig, Override, Period, Sensitivity, StaticRule};
 pub use detector::{Counters, Detector};
-pub use fact::{BadFacts, CallFact, EvalFact, Fact, passed};
+pub use fact::{BadFacts, CallFact, ERROR_BYTES_MAX, EvalFact, Fact, passed};
 pub use incident::{
     BlastRadius, Change, Confidence, Delta, Dimension, Exemplar, Impact, Incident, Kind, Observed,
     Scope, Severity, Share, State, Unit, UnknownKind,

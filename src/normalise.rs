@@ -33,3 +33,4 @@ pub mod fuzzing;
 pub use attributes::{AttributeTable, AttributeTableError};
 pub use observe::{Observation, Observer};
 pub use recognise::SpanRole;
+pub use vocabulary::finish;

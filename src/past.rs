@@ -1,45 +1,78 @@
 //! Past: the facts of calls and evaluations that are in the store, in the order in which they
 //! ended, so that the detector can be run over the past.
 //!
-//! They are what the journal told when they were new, with two differences: late evidence is in
-//! them already, and the name of a failed tool is not. Not here: what is made of them.
+//! They are what the journal told when they were new; late evidence is in them already. Not here:
+//! what is made of them.
+
+mod rows;
 
 use clickhouse::Row;
 use serde::Deserialize;
 
 use crate::{
-    detect::{CallFact, EvalFact, Fact, passed},
+    detect::Fact,
     store::{Store, WriteError, schema::identifier},
 };
+use rows::{StoredCall, StoredEval};
 
-/// Part of the past that is asked for at a time: what is sorted there fits into little memory.
-const SLICE_NS: u64 = 600_000_000_000;
-/// Calls are found by their start; longer ones are not found.
-const CALL_MAX_NS: u64 = 3_600_000_000_000;
+/// Rows that are asked for at a time: what is sorted there fits into little memory, and few
+/// questions are asked of a store with little traffic.
+const SLICE_ROWS: u64 = 200_000;
+const HOUR_NS: u64 = 3_600_000_000_000;
 
-/// Tells every fact that ended in `from_ns..to_ns` (Unix nanoseconds); gives their number.
-pub async fn tell(
-    store: &Store,
-    (from_ns, to_ns): (u64, u64),
-    mut see: impl FnMut(&Fact<'_>),
-) -> Result<u64, WriteError> {
-    let (mut told, mut begin) = (0, from_ns);
-    while begin < to_ns {
-        let end = begin.saturating_add(SLICE_NS).min(to_ns);
-        told += slice(store, begin, end, &mut see).await?;
-        begin = end;
-    }
-    Ok(told)
+/// What there is of the past, hour by hour: known before anything of it is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Hours with rows, in order: their begin, Unix nanoseconds, and how many rows.
+    hours: Vec<(u64, u64)>,
+    from_ns: u64,
+    to_ns: u64,
 }
 
-/// When the first call of the store began; `None` when there is none.
-pub async fn begins(store: &Store) -> Result<Option<u64>, WriteError> {
+/// Looks how much began in `from_ns..to_ns` (Unix nanoseconds).
+pub async fn survey(store: &Store, from_ns: u64, to_ns: u64) -> Result<Past, WriteError> {
+    #[derive(Row, Deserialize)]
+    struct Hour {
+        begin_s: u64,
+        rows: u64,
+    }
+    let part = |table: &str| {
+        format!(
+            "SELECT timestamp FROM {}.{table} WHERE timestamp >= {} AND timestamp < {}",
+            identifier(store.database()),
+            rows::time(from_ns),
+            rows::time(to_ns),
+        )
+    };
     let sql = format!(
-        "SELECT toUInt64(ifNull(toUnixTimestamp64Nano(minOrNull(timestamp)), 0)) FROM {}.llm_call_versions",
-        identifier(store.database())
+        "SELECT intDiv(toUInt64(toUnixTimestamp64Nano(timestamp)), {HOUR_NS}) * 3600 AS begin_s, count() AS rows \
+         FROM ({} UNION ALL {}) GROUP BY begin_s ORDER BY begin_s",
+        part("llm_call_versions"),
+        part("llm_evals"),
     );
-    let first: u64 = store.rows::<u64>(&sql)?.next().await?.unwrap_or(0);
-    Ok((first > 0).then_some(first))
+    let mut found = store.rows::<Hour>(&sql)?;
+    let mut hours = Vec::new();
+    while let Some(hour) = found.next().await? {
+        hours.push((hour.begin_s.saturating_mul(1_000_000_000), hour.rows));
+    }
+    Ok(Past {
+        hours,
+        from_ns,
+        to_ns,
+    })
+}
+
+/// Tells every fact of the past that ended in its bounds; gives their number.
+pub async fn tell(
+    store: &Store,
+    past: &Past,
+    mut see: impl FnMut(&Fact<'_>),
+) -> Result<u64, WriteError> {
+    let mut told = 0;
+    for (from_ns, to_ns) in past.slices() {
+        told += slice(store, from_ns, to_ns, &mut see).await?;
+    }
+    Ok(told)
 }
 
 async fn slice(
@@ -48,8 +81,8 @@ async fn slice(
     to_ns: u64,
     see: &mut impl FnMut(&Fact<'_>),
 ) -> Result<u64, WriteError> {
-    let mut evals = store.rows::<StoredEval>(&evals_sql(store, from_ns, to_ns))?;
-    let mut calls = store.rows::<StoredCall>(&calls_sql(store, from_ns, to_ns))?;
+    let mut evals = store.rows::<StoredEval>(&rows::evals_sql(store, from_ns, to_ns))?;
+    let mut calls = store.rows::<StoredCall>(&rows::calls_sql(store, from_ns, to_ns))?;
     let mut told = 0;
     let mut eval = evals.next().await?;
     while let Some(call) = calls.next().await? {
@@ -69,178 +102,118 @@ async fn slice(
     Ok(told)
 }
 
-/// A call as the query gives it.
-#[derive(Debug, Row, Deserialize)]
-struct StoredCall {
-    end_ns: u64,
-    duration_ns: u64,
-    ttft_ns: Option<u64>,
-    trace_id: String,
-    span_id: String,
-    request_id: String,
-    tenant: String,
-    service: String,
-    environment: String,
-    region: String,
-    feature: String,
-    provider: String,
-    request_model: String,
-    service_version: String,
-    response_model: String,
-    system_fingerprint: String,
-    system_prompt_hash: u64,
-    price_id: String,
-    failure_class: String,
-    http_status: u16,
-    error_code: String,
-    error_message: String,
-    retry_after_ms: Option<u64>,
-    streaming: bool,
-    attempt: u16,
-    used_tools: bool,
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cost_nano_usd: Option<u64>,
-    recorded: bool,
-    input_chars: u32,
-    user_chars: u32,
-    output_chars: u32,
-    sample_weight: f64,
-}
+// === impl Past ===
 
-/// An evaluation as the query gives it.
-#[derive(Debug, Row, Deserialize)]
-struct StoredEval {
-    end_ns: u64,
-    service: String,
-    environment: String,
-    name: String,
-    label: String,
-    score: Option<f64>,
-}
-
-fn calls_sql(store: &Store, from_ns: u64, to_ns: u64) -> String {
-    // The bounds of the start are what partitions and the primary key know. Counts of characters
-    // are 0 where content was not recorded, too: then they are not known.
-    format!(
-        "SELECT toUInt64(toUnixTimestamp64Nano(timestamp)) + duration_ns AS end_ns, duration_ns, ttft_ns, \
-         trace_id, span_id, request_id, tenant, service, environment, region, feature, provider, \
-         request_model, service_version, response_model, system_fingerprint, system_prompt_hash, price_id, \
-         failure_class, ifNull(http_status, 0) AS http_status, error_code, \
-         substringUTF8(error_message, 1, 300) AS error_message, retry_after_ms, \
-         ifNull(streaming, false) AS streaming, attempt, \
-         notEmpty(tool_names) OR finish_reason IN ('tool_calls', 'tool_use', 'function_call') AS used_tools, \
-         input_tokens, output_tokens, CAST(round(toFloat64(cost_usd) * 1e9), 'Nullable(UInt64)') AS cost_nano_usd, \
-         message_count > 0 AS recorded, input_chars, user_chars, output_chars, sample_weight \
-         FROM {database}.llm_calls \
-         WHERE timestamp >= {start} AND timestamp < {end} AND duplicate_of = '' \
-         AND end_ns >= {from_ns} AND end_ns < {to_ns} ORDER BY end_ns, span_id \
-         SETTINGS prefer_column_name_to_alias = 1",
-        database = identifier(store.database()),
-        start = time(from_ns.saturating_sub(CALL_MAX_NS)),
-        end = time(to_ns),
-    )
-}
-
-fn evals_sql(store: &Store, from_ns: u64, to_ns: u64) -> String {
-    format!(
-        "SELECT toUInt64(toUnixTimestamp64Nano(timestamp)) AS end_ns, service, environment, name, label, score \
-         FROM {}.llm_evals WHERE timestamp >= {} AND timestamp < {} ORDER BY end_ns, span_id",
-        identifier(store.database()),
-        time(from_ns),
-        time(to_ns),
-    )
-}
-
-fn time(ns: u64) -> String {
-    format!("fromUnixTimestamp64Nano(toInt64({ns}))")
-}
-
-// === impl StoredCall ===
-
-impl StoredCall {
-    fn fact(&self) -> CallFact<'_> {
-        let told = |chars: u32| self.recorded.then_some(u64::from(chars));
-        CallFact {
-            end_ns: self.end_ns,
-            duration_ns: self.duration_ns,
-            ttft_ns: self.ttft_ns,
-            trace_id: id(&self.trace_id),
-            span_id: id(&self.span_id),
-            request_id: &self.request_id,
-            tenant: &self.tenant,
-            service: &self.service,
-            environment: &self.environment,
-            region: &self.region,
-            feature: &self.feature,
-            provider: &self.provider,
-            request_model: &self.request_model,
-            service_version: &self.service_version,
-            response_model: &self.response_model,
-            system_fingerprint: &self.system_fingerprint,
-            system_prompt_hash: self.system_prompt_hash,
-            price_id: &self.price_id,
-            failure_class: &self.failure_class,
-            http_status: self.http_status,
-            error_code: &self.error_code,
-            error_message: &self.error_message,
-            retry_after_ms: self.retry_after_ms,
-            streaming: self.streaming,
-            attempt: self.attempt,
-            tool: "",
-            used_tools: Some(self.used_tools),
-            input_tokens: self.input_tokens,
-            output_tokens: self.output_tokens,
-            cost_nano_usd: self.cost_nano_usd,
-            input_chars: told(self.input_chars),
-            user_chars: told(self.user_chars),
-            output_chars: told(self.output_chars),
-            remaining_requests: None,
-            remaining_tokens: None,
-            weight: self.sample_weight,
-            corrected: false,
+impl Past {
+    /// The newest part of it: whole hours with at most so many rows, at least the last one.
+    pub fn newest(mut self, rows_max: u64) -> Past {
+        let mut rows = 0_u64;
+        let fits = self.hours.iter().rev().take_while(|(_, own)| {
+            let is_first = rows == 0;
+            rows = rows.saturating_add(*own);
+            is_first || rows <= rows_max
+        });
+        let first = self.hours.len() - fits.count();
+        self.hours.drain(..first);
+        if first > 0
+            && let Some((begin_ns, _)) = self.hours.first()
+        {
+            self.from_ns = *begin_ns;
         }
+        self
     }
-}
 
-// === impl StoredEval ===
+    /// Is nothing there?
+    pub fn is_empty(&self) -> bool {
+        self.hours.is_empty()
+    }
 
-impl StoredEval {
-    fn fact(&self) -> EvalFact<'_> {
-        EvalFact {
-            end_ns: self.end_ns,
-            service: &self.service,
-            environment: &self.environment,
-            suite: &self.name,
-            passed: passed(&self.label),
-            score: self.score,
-            ..EvalFact::default()
+    /// Where it begins, Unix nanoseconds.
+    pub fn from_ns(&self) -> u64 {
+        self.from_ns
+    }
+
+    /// Stretches of some [`SLICE_ROWS`] each, without a gap from the first row to the end.
+    fn slices(&self) -> Vec<(u64, u64)> {
+        let (mut slices, mut rows) = (Vec::new(), 0);
+        let Some((first_ns, _)) = self.hours.first() else {
+            return slices;
+        };
+        let mut begin_ns = self.from_ns.max(*first_ns);
+        let mut cut = |begin_ns: &mut u64, end_ns: u64| {
+            if *begin_ns < end_ns {
+                slices.push((*begin_ns, end_ns));
+                *begin_ns = end_ns;
+            }
+        };
+        for (hour_ns, own) in &self.hours {
+            rows += own;
+            if rows <= SLICE_ROWS {
+                continue;
+            }
+            cut(&mut begin_ns, *hour_ns);
+            let parts = own.div_ceil(SLICE_ROWS);
+            for part in 1..parts {
+                let end_ns = hour_ns.saturating_add(HOUR_NS / parts * part);
+                cut(&mut begin_ns, end_ns.min(self.to_ns));
+            }
+            rows = own / parts;
         }
+        cut(&mut begin_ns, self.to_ns);
+        slices
     }
-}
-
-/// Bytes of an id in hex; zeros where it is none.
-fn id<const N: usize>(hex: &str) -> [u8; N] {
-    let mut bytes = [0; N];
-    let pairs = hex.as_bytes().chunks_exact(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    for (byte, read) in bytes.iter_mut().zip(pairs) {
-        let Some(read) = read else { return [0; N] };
-        *byte = read;
-    }
-    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn past(rows: &[u64]) -> Past {
+        Past {
+            hours: (10..)
+                .map(|hour| hour * HOUR_NS)
+                .zip(rows.iter().copied())
+                .collect(),
+            from_ns: 0,
+            to_ns: 100 * HOUR_NS,
+        }
+    }
+
     #[test]
-    fn ids_are_bytes_again() {
-        assert_eq!(id::<2>("0aff"), [10, 255]);
-        assert_eq!(id::<2>("zz00"), [0, 0]);
-        assert_eq!(id::<2>(""), [0, 0]);
+    fn slices_leave_no_gap_and_hold_few_rows() {
+        for rows in [
+            &[5, 5, 5][..],
+            &[150_000; 8],
+            &[10, 2_000_000, 10],
+            &[600_000],
+            &[7],
+        ] {
+            let slices = past(rows).slices();
+            assert_eq!(slices.first().map(|s| s.0), Some(10 * HOUR_NS), "{rows:?}");
+            assert_eq!(slices.last().map(|s| s.1), Some(100 * HOUR_NS), "{rows:?}");
+            for pair in slices.windows(2) {
+                assert_eq!(pair[0].1, pair[1].0, "{rows:?}");
+            }
+            let total: u64 = rows.iter().sum();
+            let fewest = total.div_ceil(SLICE_ROWS) as usize;
+            assert!(
+                (fewest..=2 * fewest + 1).contains(&slices.len()),
+                "{rows:?}: {slices:?}"
+            );
+        }
+        assert!(past(&[]).slices().is_empty());
+    }
+
+    #[test]
+    fn the_newest_part_is_whole_hours_that_fit() {
+        let all = past(&[50, 40, 30, 20]);
+        assert_eq!(all.clone().newest(1000), all);
+        assert_eq!(
+            all.clone().newest(60).hours,
+            [(12 * HOUR_NS, 30), (13 * HOUR_NS, 20)]
+        );
+        assert_eq!(all.clone().newest(60).from_ns(), 12 * HOUR_NS);
+        // One hour at least, however large it is.
+        assert_eq!(all.newest(1).hours, [(13 * HOUR_NS, 20)]);
     }
 }

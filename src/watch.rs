@@ -9,13 +9,13 @@
 //! Not here: what an incident is, and who is told.
 
 mod lateness;
+mod learn;
 mod state;
 #[cfg(test)]
 mod tests;
 mod time;
 
 use std::{
-    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -37,9 +37,8 @@ use self::{
 use crate::{
     alert::AlertHandle,
     clock,
-    detect::{self, Change, Detector, DetectorConfig, Fact},
+    detect::{Change, Detector, DetectorConfig, Fact},
     journal::{Journal, OnDurable, Position},
-    past,
     store::Store,
 };
 
@@ -54,14 +53,6 @@ const SNAPSHOT_EVERY_FILLING: Duration = Duration::from_secs(5);
 /// A fact this much older than the newest is history that somebody sends late: it is stored, and
 /// says nothing about now.
 const STALE_NS: u64 = 3_600_000_000_000;
-/// What a detector without a state learns from: its volumes and evaluations look back a week.
-const LEARN_NS: u64 = 7 * 86_400_000_000_000;
-/// How long it may learn, and how often it looks whether it must end.
-const LEARN_TIME_MAX: Duration = Duration::from_secs(60);
-const LEARN_LOOK: Duration = Duration::from_millis(100);
-/// ClickHouse's numbers for a store that nothing was made in yet.
-const UNKNOWN_TABLE: u32 = 60;
-const UNKNOWN_DATABASE: u32 = 81;
 /// Nothing ends in the future. A fact that says so by more than this was timed by a wrong clock and
 /// is taken as one of now: in its place it would end the ticks that all the others belong to.
 const AHEAD_NS: u64 = 2_000_000_000;
@@ -299,63 +290,6 @@ impl Watcher {
         }
         self.catch_up();
         self.save();
-    }
-
-    /// Runs the detector over what is stored, so that a lost state, or a new collector beside an old
-    /// one, costs no baseline. What was over is not told again; what still goes on is.
-    ///
-    /// Nothing is detected meanwhile, so it takes a minute at most; a detector that was stopped in
-    /// the past says nothing about what goes on.
-    fn learn(&mut self, store: &Store, stop: &AtomicBool) {
-        let to_ns = clock::wall_ns();
-        let from_ns = to_ns.saturating_sub(LEARN_NS);
-        let (mut changes, mut open) = (Vec::new(), HashMap::new());
-        let detector = &mut self.detector;
-        let told = async {
-            let Some(first) = past::begins(store).await? else {
-                return Ok(0);
-            };
-            past::tell(store, (from_ns.max(first), to_ns), |fact| {
-                detector.observe(fact, &mut changes);
-                for change in changes.drain(..) {
-                    match change.state {
-                        detect::State::Opened | detect::State::Updated => {
-                            open.insert(change.incident.id, change)
-                        }
-                        detect::State::Closed => open.remove(&change.incident.id),
-                    };
-                }
-            })
-            .await
-        };
-        let over = async {
-            let begun = Instant::now();
-            while !stop.load(Relaxed) && begun.elapsed() < LEARN_TIME_MAX {
-                tokio::time::sleep(LEARN_LOOK).await;
-            }
-        };
-        let told = self.runtime.block_on(async {
-            tokio::select! {
-                told = told => Some(told),
-                () = over => None,
-            }
-        });
-        let Some(told) = told else {
-            tracing::warn!(
-                "the detector had no time to learn from all that is stored, and begins with a part of it"
-            );
-            return;
-        };
-        match told {
-            Ok(0) => {}
-            Ok(facts) => tracing::info!(facts, "the detector learned from what is stored"),
-            // A new store has no tables yet.
-            Err(error) if matches!(error.code(), Some(UNKNOWN_TABLE | UNKNOWN_DATABASE)) => {}
-            Err(error) => {
-                tracing::warn!(%error, "the detector begins without what is stored");
-            }
-        }
-        self.tell(open.into_values().collect());
     }
 
     /// What waits in the queue, and then what did not fit into it.

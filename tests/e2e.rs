@@ -14,6 +14,8 @@ mod crash;
 mod doctor;
 /// One row per model call, whichever exporter brought it.
 mod exporters;
+/// What the detector is told live, and of the store.
+mod facts;
 /// What is passed on to another collector.
 mod forward;
 /// `lapwing journal`, on a journal with everything wrong.

@@ -16,7 +16,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("alert", &["call", "detect", "enrich", "store"]),
     ("journal", &["block", "pipeline", "store"]),
     ("detect", &["call"]),
-    ("past", &["detect", "store"]),
+    ("past", &["call", "detect", "normalise", "store"]),
     ("watch", &["alert", "detect", "journal", "past", "store"]),
     ("forward", &["block", "call", "decode", "journal", "proto"]),
     (

@@ -77,17 +77,13 @@ pub(super) async fn run(
     let (from, to) = (ago(options.since), ago(options.until));
     let learn = ago(options.since.saturating_add(options.learn));
     let read = |error| anyhow::Error::new(error).context("cannot read the past from the store");
-    // Nothing is asked about days before the first call.
-    let begin = match past::begins(&store).await.map_err(read)? {
-        Some(first) => learn.max(first),
-        None => to,
-    };
+    let stored = past::survey(&store, learn, to).await.map_err(read)?;
     let mut detector = Detector::new(DetectorConfig {
         lateness_s: 0,
         ..config.detection.clone()
     });
     let (mut changes, mut found) = (Vec::new(), Found::default());
-    let facts = past::tell(&store, (begin, to), |fact| {
+    let facts = past::tell(&store, &stored, |fact| {
         detector.observe(fact, &mut changes);
         found.take(&mut changes, from, out);
     });

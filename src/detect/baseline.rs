@@ -4,11 +4,14 @@
 //! (half-life 1 hour) shrinks to the long one with the strength that the signal's slow drift
 //! deserves, so that busy keys follow the day and quiet keys do not follow their own noise.
 //! Counts come in half an hour late, and not at all while something is going on.
+//!
+//! Where a signal has ten hits a minute, the last minutes say what is normal (`recent.rs`).
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     cusum::Rate,
+    recent::Recent,
     signal::{SIGNALS, SPECS, Signal},
 };
 
@@ -31,6 +34,8 @@ const DOUBT: f32 = 1.0;
 /// The smallest step tested, in standard deviations of the baseline: a CUSUM gains on anything
 /// above half its step, so half of it and [`DOUBT`] make three.
 const STEP: f32 = 4.0;
+/// Calls a minute more that are acted upon, whatever their share of a busy key is.
+const NOTICED: f32 = 30.0;
 /// Blocks after which a frozen signal is the new normal, whatever the ledger says: a day.
 pub const ACCEPT_BLOCKS: u8 = 148;
 /// Trials from which a key stands on its own.
@@ -182,8 +187,9 @@ impl Baseline {
 
     /// The test's rates for a signal, now.
     ///
-    /// `per_minute` are trials a minute, for which bursts of a minute are discounted.
-    pub fn rate(&self, signal: Signal, pool: &Pool, per_minute: f32) -> Rate {
+    /// `per_minute` are trials a minute, for which bursts of a minute are discounted; `recent` are
+    /// the last minutes.
+    pub fn rate(&self, signal: Signal, pool: &Pool, per_minute: f32, recent: &Recent) -> Rate {
         let i = signal.index();
         let (n, x) = (self.long.trials[i], self.long.hits[i]);
         let common = pool.share(i);
@@ -202,9 +208,15 @@ impl Baseline {
         };
         let (short_n, short_x) = (follow * self.short.trials[i], follow * self.short.hits[i]);
         let expected = short_n * long;
-        let local = long * (short_x + steady) / (expected + steady);
+        let hours = long * (short_x + steady) / (expected + steady);
+        // Busy keys know it better: a level that is minutes old, and what a minute more of it means.
+        let minutes = recent.level(i).filter(|_| follow > 0.0);
+        let (local, seen) = match minutes {
+            Some((n, x)) => (hours * (x + steady) / (n * hours + steady), x),
+            None => (hours, short_x),
+        };
         let own = 1.0 / (x + shape);
-        let doubt = (1.0 / (short_x + steady) + LAG_DRIFT * drift + own).sqrt();
+        let doubt = (1.0 / (seen + steady) + LAG_DRIFT * drift + own).sqrt();
         // What doubt there is moves the odds; a share near one cannot move as a small one can.
         let error = doubt * local * (1.0 - local.min(1.0));
         let p0 = local + DOUBT * error;
@@ -214,9 +226,19 @@ impl Baseline {
             p0.max(SPECS[i].prior)
         };
         let burst = pool.burst[i].value(BURST_PRIOR);
-        let phi = 1.0 + per_minute * p0 * burst;
+        // What bursts add to the variance is theirs at the level, where that is known well.
+        let level = match minutes {
+            Some(_) => local * (local / p0).min(1.0),
+            None => p0,
+        };
+        let phi = 1.0 + per_minute * level * burst;
+        // Where thirty calls more in a minute are a small share, that share is worth an alert.
+        let least = match minutes {
+            Some(_) => SPECS[i].least.min(NOTICED / per_minute.max(1.0)),
+            None => SPECS[i].least,
+        };
         // Half way to the small step must lie beyond what the baseline may do by itself.
-        let small = SPECS[i].least.max(STEP * error);
+        let small = least.max(STEP * error);
         let mut rate = Rate::new(p0, small, phi, self.is_grown());
         rate.mean = local;
         rate
@@ -241,9 +263,14 @@ impl Baseline {
         }
     }
 
-    /// Was the key seen long enough for small changes to mean something?
+    /// Was the key seen long enough to have a level of its own?
+    pub fn has_level(&self) -> bool {
+        self.blocks >= GROWN_BLOCKS
+    }
+
+    /// Was so much of it seen that small changes mean something?
     pub fn is_grown(&self) -> bool {
-        self.blocks >= GROWN_BLOCKS && self.long.trials[0] >= GROWN_TRIALS
+        self.has_level() && self.long.trials[0] >= GROWN_TRIALS
     }
 
     /// Trials a minute in a busy block.

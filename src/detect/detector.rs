@@ -330,7 +330,7 @@ impl Detector {
             let hot = self.hot(at) | self.open(at);
             if let Some(leaf) = self.leaves.get_mut(at as usize) {
                 leaf.in_minute = false;
-                leaf.end_minute(hot, &mut self.pool);
+                leaf.end_minute(tick / MINUTE_TICKS, hot, &mut self.pool);
             }
         }
         self.end_traffic_minute(tick, out);

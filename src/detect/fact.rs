@@ -6,6 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes of an error's text that a fact has: enough to recognise it.
+pub const ERROR_BYTES_MAX: usize = 300;
+
 /// Something that happened.
 ///
 /// Facts are told one at a time and not kept, so a small one may be as large as a large one.
@@ -56,7 +59,7 @@ pub struct CallFact<'a> {
     /// 0 = no response.
     pub http_status: u16,
     pub error_code: &'a str,
-    /// Redacted, at most some hundred bytes.
+    /// Redacted, at most [`ERROR_BYTES_MAX`].
     pub error_message: &'a str,
     pub retry_after_ms: Option<u64>,
     pub streaming: bool,

@@ -4,7 +4,7 @@
 //! the tests under way on it. Evidence is computed once per leaf and added up in its nodes, so that
 //! an outage of a provider convinces at the provider before it does at any one service.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher as _};
 
 use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
@@ -91,8 +91,10 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Lattice {
     pub nodes: Vec<Node>,
+    /// Nodes by a hash of level and key: with the keys it would be the half of them once more. Of two
+    /// with the same hash, which is one chance in millions of collectors, the newer one is found.
     #[serde(skip)]
-    index: HashMap<(u8, Key), u32, FixedState>,
+    index: HashMap<u64, u32, FixedState>,
     free: Vec<u32>,
 }
 
@@ -181,8 +183,8 @@ impl Lattice {
     /// The node of a level for a key; `None` when the key does not name what defines the level.
     pub fn node(&mut self, level: u8, key: &Key, names: &Names) -> Option<u32> {
         let own = project(level, key)?;
-        if let Some(node) = self.index.get(&(level, own)) {
-            return Some(*node);
+        if let Some(node) = self.find(level, &own) {
+            return Some(node);
         }
         let node = Node {
             level,
@@ -202,7 +204,7 @@ impl Lattice {
             }
         };
         *self.nodes.get_mut(at as usize)? = node;
-        self.index.insert((level, own), at);
+        self.index.insert(place(level, &own), at);
         Some(at)
     }
 
@@ -212,7 +214,13 @@ impl Lattice {
             return self.node(TENANT_LEVEL, key, names);
         }
         let own = project(TENANT_LEVEL, key)?;
-        self.index.get(&(TENANT_LEVEL, own)).copied()
+        self.find(TENANT_LEVEL, &own)
+    }
+
+    fn find(&self, level: u8, key: &Key) -> Option<u32> {
+        let at = *self.index.get(&place(level, key))?;
+        let node = self.get(at)?;
+        (node.level == level && node.key == *key).then_some(at)
     }
 
     /// Takes a leaf out of its nodes; empty nodes are forgotten.
@@ -223,7 +231,7 @@ impl Lattice {
             };
             node.leaves.retain(|l| *l != leaf);
             if node.leaves.is_empty() {
-                self.index.remove(&(node.level, node.key));
+                self.index.remove(&place(node.level, &node.key));
                 (node.candidates, node.active, node.hot) = (Vec::new(), 0, 0);
                 self.free.push(*at);
             }
@@ -239,7 +247,7 @@ impl Lattice {
             let stays = |leaf: &u32| !gone.get(*leaf as usize).copied().unwrap_or(false);
             node.leaves.retain(stays);
             if node.leaves.is_empty() {
-                self.index.remove(&(node.level, node.key));
+                self.index.remove(&place(node.level, &node.key));
                 (node.candidates, node.active, node.hot) = (Vec::new(), 0, 0);
                 self.free.push(at);
             }
@@ -257,7 +265,7 @@ impl Lattice {
         self.index = (0..)
             .zip(&self.nodes)
             .filter(|(at, _)| !free.contains(at))
-            .map(|(at, node)| ((node.level, node.key), at))
+            .map(|(at, node)| (place(node.level, &node.key), at))
             .collect();
     }
 }
@@ -293,6 +301,11 @@ impl Node {
         }
         self.active &= !(1 << signal);
     }
+}
+
+/// Where a node is found in the index.
+fn place(level: u8, key: &Key) -> u64 {
+    FixedState::default().hash_one((level, key))
 }
 
 /// Is a signal tested at a level?

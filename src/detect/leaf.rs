@@ -11,6 +11,7 @@ use super::{
     lattice::Key,
     level::Level,
     names::Sym,
+    recent::Recent,
     sample::Sample,
     signal::{SIGNALS, Signal},
     sketch::Sketch,
@@ -113,6 +114,7 @@ pub struct Warm {
     owed: [u16; OWED_TICKS],
     owed_tick: u32,
     minute: [[u16; SIGNALS]; 2],
+    recent: Recent,
     /// Signals not learned from, because something is going on.
     frozen: u32,
     pub seen: [[Sym; 3]; 5],
@@ -175,23 +177,32 @@ impl Leaf {
     }
 
     /// Ends the minute: the pool learns how much minutes differ.
-    pub fn end_minute(&mut self, hot: u32, pool: &mut Pool) {
+    pub fn end_minute(&mut self, minute: u32, hot: u32, pool: &mut Pool) {
         let Some(warm) = &mut self.warm else { return };
-        let [trials, hits] = warm.minute;
+        let counts = std::mem::replace(&mut warm.minute, [[0; SIGNALS]; 2]);
+        let [trials, hits] = counts;
         for i in 0..SIGNALS {
-            if hot & (1 << i) == 0 && trials[i] > 0 {
+            // A key that is new has no level yet that a minute could differ from.
+            if hot & (1 << i) == 0 && trials[i] > 0 && warm.baseline.has_level() {
                 let p = warm.rates[i].mean;
                 pool.minute(i, f32::from(trials[i]), f32::from(hits[i]), p);
             }
         }
-        warm.minute = [[0; SIGNALS]; 2];
+        warm.recent.add(minute, counts, hot);
         warm.attempts.fade(ATTEMPTS_KEEP);
+        let per_minute = warm.baseline.per_minute();
+        for signal in Signal::ALL {
+            if warm.recent.level(signal.index()).is_some() {
+                warm.renew_one(signal, per_minute, pool);
+            }
+        }
     }
 
     /// What the last blocks were like is normal from now on, for signals.
     pub fn accept(&mut self, signals: u32) {
         if let Some(warm) = &mut self.warm {
             warm.baseline.accept(signals);
+            warm.recent.forget(signals);
         }
     }
 
@@ -217,6 +228,7 @@ impl Warm {
             owed: [0; OWED_TICKS],
             owed_tick: 0,
             minute: [[0; SIGNALS]; 2],
+            recent: Recent::default(),
             frozen: 0,
             seen: Default::default(),
             attempts: Attempts::default(),
@@ -360,7 +372,12 @@ impl Warm {
     fn renew(&mut self, pool: &Pool) {
         let per_minute = self.baseline.per_minute();
         for signal in Signal::ALL {
-            self.rates[signal.index()] = self.baseline.rate(signal, pool, per_minute);
+            self.renew_one(signal, per_minute, pool);
         }
+    }
+
+    fn renew_one(&mut self, signal: Signal, per_minute: f32, pool: &Pool) {
+        let rate = self.baseline.rate(signal, pool, per_minute, &self.recent);
+        self.rates[signal.index()] = rate;
     }
 }

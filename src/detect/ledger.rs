@@ -42,8 +42,9 @@ const OUTGROWN_TRIALS: f64 = 100.0;
 /// The gauge forgets half in five minutes, or in ten calls where calls are rare.
 const GAUGE_TICKS: f64 = 300.0 / TICK_S as f64;
 const GAUGE_CALLS: f64 = 10.0;
-/// Effects that begin this long after a model was changed are not its effects.
-const MODEL_CHANGE_TICKS: u32 = 2 * 3600 / TICK_S;
+/// Effects that begin this long after a model was changed are not its effects: an hour, which is how
+/// far back an incident looks for changes that may be its cause.
+const MODEL_CHANGE_TICKS: u32 = 3600 / TICK_S;
 /// The same for evaluations, which run a few times a day: a day.
 const MODEL_CHANGE_EVAL_TICKS: u32 = 24 * 3600 / TICK_S;
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Detector;
 
 /// Raised whenever a field of the state changes its meaning.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A state that cannot be restored.
 #[derive(Debug, thiserror::Error)]

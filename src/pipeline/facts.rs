@@ -6,12 +6,9 @@
 
 use crate::{
     call::{Call, Enrichment, Evaluation, Finish},
-    detect::{CallFact, EvalFact, Fact, passed},
+    detect::{CallFact, ERROR_BYTES_MAX, EvalFact, Fact, passed},
     normalise::memory::Change,
 };
-
-/// Bytes of an error's text that are kept: enough to recognise it.
-const ERROR_BYTES_MAX: usize = 300;
 
 /// Appends the fact of a row, if it has one.
 pub fn push_call(
@@ -76,7 +73,9 @@ fn of_call<'a>(call: &Call<'a>, enrichment: &'a Enrichment) -> CallFact<'a> {
         http_status: status.or(call.errors.http_status).unwrap_or(0),
         error_code: failure.map_or("", |f| f.error_code.as_str()),
         error_message: failure.map_or("", |f| shortened(&f.message)),
-        retry_after_ms: failure.and_then(|f| f.retry_after_ms),
+        retry_after_ms: failure
+            .and_then(|f| f.retry_after_ms)
+            .or(call.errors.retry_after_ms),
         streaming: call.streaming.unwrap_or(false),
         attempt: call.attempt,
         tool: "",

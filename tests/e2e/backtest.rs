@@ -79,7 +79,10 @@ fn the_past_is_judged_again_and_a_detector_without_a_state_learns_from_it() {
     );
 
     lapwing.process().stop();
-    fs::remove_dir_all(lapwing.data_dir().join("detector")).expect("removed");
+    // What is in the journal would be told from there.
+    for lost in ["detector", "journal"] {
+        fs::remove_dir_all(lapwing.data_dir().join(lost)).expect("removed");
+    }
     lapwing.start_again();
     until("the detector to learn", Duration::from_secs(60), || {
         let log = lapwing.process().log();
