@@ -57,7 +57,7 @@ async fn a_full_journal_refuses_and_takes_again_when_delivered() {
     assert!(run.journal.sizes().0 <= rig.max_bytes);
     rig.fake.recover();
     run.settle().await;
-    run.commit_ok(vec![block.clone()]).await;
+    run.commit_until_taken(&block).await;
     run.settle().await;
     assert_eq!(stored_rows(&rig.fake), (taken + 1) * 100);
 }
