@@ -84,7 +84,8 @@ pub struct PipelineOptions {
     pub content: ContentPolicy,
     pub redactor: Arc<Redactor>,
     pub compression: Compression,
-    /// Rows of this long are committed together.
+    /// Rows of this long are committed together; the timer of the runtime makes it up to one
+    /// millisecond more.
     pub group_delay: Duration,
     /// A lane with this many bytes is committed at once.
     pub group_bytes_max: usize,
@@ -149,7 +150,7 @@ impl Default for PipelineOptions {
             content: ContentPolicy::default(),
             redactor: Arc::default(),
             compression: Compression::default(),
-            group_delay: Duration::from_millis(3),
+            group_delay: Duration::from_millis(1),
             group_bytes_max: 8 << 20,
             lanes: std::thread::available_parallelism()
                 .map_or(1, usize::from)
