@@ -58,9 +58,9 @@ fn walk() -> Walked {
     // In a terminal a person sees that the collector is up before typing the next line.
     let ready = format!("until {program} health 2>/dev/null; do sleep 0.2; done");
     let (before, demo) = script.rsplit_once('\n').expect("several lines");
-    // The shell's children end with it.
+    // The shell's children end with it; a signal must not end it before it has ended them.
     let script = format!(
-        "trap 'kill $(jobs -p)' EXIT\nset -e\n{before}\n{ready}\n{demo}\necho the path ends here\nread end\n"
+        "trap : TERM\ntrap 'kill $(jobs -p)' EXIT\nset -e\n{before}\n{ready}\n{demo}\necho the path ends here\nread end\n"
     );
     let variables = [
         ("LAPWING_RECEIVERS_OTLP_GRPC_LISTEN", grpc.to_string()),
