@@ -84,11 +84,10 @@ pub struct PipelineOptions {
     pub content: ContentPolicy,
     pub redactor: Arc<Redactor>,
     pub compression: Compression,
-    /// Rows of this long are committed together; the timer of the runtime makes it up to one
-    /// millisecond more.
+    /// Rows of this long are committed together.
     pub group_delay: Duration,
-    /// A lane with this many bytes is committed at once.
-    pub group_bytes_max: usize,
+    /// A lane with this many bytes is committed at once: they are worth a write of their own.
+    pub group_bytes_min: usize,
     /// Lanes; one per core keeps threads out of each other's way.
     pub lanes: usize,
     /// Write what is passed on to another collector, too.
@@ -150,8 +149,8 @@ impl Default for PipelineOptions {
             content: ContentPolicy::default(),
             redactor: Arc::default(),
             compression: Compression::default(),
-            group_delay: Duration::from_millis(1),
-            group_bytes_max: 8 << 20,
+            group_delay: Duration::from_millis(3),
+            group_bytes_min: 128 << 10,
             lanes: std::thread::available_parallelism()
                 .map_or(1, usize::from)
                 .min(16),

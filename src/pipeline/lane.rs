@@ -110,7 +110,7 @@ pub async fn commit_groups<D: Durable>(
         if woken.is_err() && lane.is_empty() {
             continue;
         }
-        if lane.bytes() < options.group_bytes_max {
+        if lane.bytes() < options.group_bytes_min {
             tokio::time::sleep(options.group_delay).await;
         }
         let Ok(permit) = Arc::clone(&lane.in_flight).acquire_owned().await else {
