@@ -21,7 +21,10 @@ use self::{
     query::{PROGRAMS, command, query},
     statement::statement,
 };
-use super::{lines, survey::Blocks};
+use super::{
+    lines,
+    survey::{BLOCK, Blocks},
+};
 
 /// Points at which a text has code: a line that can be nothing else has two.
 const POINTS_MIN: u32 = 2;
@@ -43,7 +46,7 @@ pub(in crate::enrich) fn has_code(text: &str) -> bool {
     let text = text
         .get(..text.floor_char_boundary(CODE_BYTES_MAX))
         .unwrap_or("");
-    let blocks = Blocks::<{ CODE_BYTES_MAX / 32 + 1 }>::of(text);
+    let blocks = Blocks::<{ CODE_BYTES_MAX / BLOCK + 1 }>::of(text);
     let mut points = 0;
     let mut lines = lines(text);
     let mut seen = Seen::default();

@@ -9,7 +9,7 @@ use std::{ops::Range, sync::LazyLock};
 use crate::words::Words;
 
 /// Bytes looked at together.
-const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
 /// Which blocks of the beginning of a text have a mark that is none of a plain sentence.
 pub(super) struct Blocks<const N: usize>([u8; N]);
